@@ -1,0 +1,49 @@
+/* base/limits.h - every ceiling of the program that no configuration key sets, with its arithmetic. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+/* One request's arena: 16 bytes of decoded structure for each byte of frame is above what any
+ * message needs (a 4-byte array element becomes a 48-byte struct at most); between a floor that
+ * small requests with large answers need and a cap. */
+enum {
+    LIMIT_REQUEST_ARENA_MIN = 4 << 20,
+    LIMIT_REQUEST_ARENA_MAX = 64 << 20,
+    LIMIT_REQUEST_ARENA_FACTOR = 16,
+};
+
+/* Elements of one array and tags of one message, as Apache Kafka 4.4 limits them. */
+enum {
+    LIMIT_ARRAY_COUNT = 1000000,
+    LIMIT_TAG_COUNT = 10000,
+};
+
+/* A batch may unpack to this many times its size, or to this floor if that is more: 128 MiB is
+ * above every honest batch (message.max.bytes is 1 MiB by default). */
+enum {
+    LIMIT_DECOMPRESS_FACTOR = 64,
+    LIMIT_DECOMPRESS_FLOOR = 128 << 20,
+};
+
+/* Connections: output that a reader has not taken yet before we stop reading its requests, and
+ * requests in flight on one connection. */
+enum {
+    LIMIT_CONN_OUTPUT_BYTES = 1 << 20,
+    LIMIT_CONN_IN_FLIGHT = 100,
+    LIMIT_FRAME_DEADLINE_MS = 30000, /* a started frame must end in this time ... */
+    LIMIT_FRAME_RATE_MIN = 65536,    /* ... plus its size at this many bytes a second */
+    LIMIT_SEND_STALL_MS = 60000,     /* a reader that takes nothing for so long is cut off */
+};
+
+/* Partitions of one topic or one request, and the length of a topic's name, as in Kafka. */
+enum {
+    LIMIT_PARTITIONS_PER_OPERATION = 10000,
+    LIMIT_TOPIC_NAME = 249,
+};
+
+/* Group members and one member's metadata. */
+enum {
+    LIMIT_GROUP_MEMBERS = 10000,
+    LIMIT_GROUP_METADATA_BYTES = 1 << 20,
+};
+
+#endif

@@ -1,0 +1,114 @@
+/* os/env.h - everything a node wants from the machine: clocks, entropy, files, an I/O pool, loops.
+ *
+ * There are two: the real one (os/env_real.c) and the simulated one (os/sim.h). Code above `os`
+ * cannot tell which it has. No function here blocks except on the disk; what may block for long
+ * runs on the pool (os/loop.h). Functions are for any thread unless they say otherwise. */
+#ifndef OS_ENV_H
+#define OS_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/diag.h"
+#include "base/err.h"
+#include "base/uuid.h"
+
+struct env;
+struct env_file;
+struct env_ops; /* os/env_priv.h */
+
+struct env_real_opts {
+    enum diag_level level_min;
+    int diag_fd; /* 2 for stderr; -1 discards */
+};
+
+MUST_USE enum err env_real_new(const struct env_real_opts *opts, struct env **out);
+/* All loops, pools and files of it must be gone. */
+void env_free(struct env **env);
+
+struct diag *env_diag(struct env *env);
+
+/* ---- time and chance ---- */
+
+int64_t env_now_ns(struct env *env);  /* monotonic; for every timer and duration */
+int64_t env_now_ms(struct env *env);  /* monotonic */
+int64_t env_wall_ms(struct env *env); /* wall clock; record timestamps, retention, tokens only */
+void env_random(struct env *env, void *out, size_t len); /* cryptographic in the real one */
+uint64_t env_random_u64(struct env *env);
+struct uuid env_random_uuid(struct env *env); /* a usable version-4 id */
+
+/* ---- files ----
+ * Paths are relative to the process's directory or absolute, terminated, '/'-separated. A file is
+ * reference-counted: env_file_ref lets a pending sendfile outlive a close. After a failed write or
+ * sync the caller must treat the file as failed: no retry (DESIGN.md 5). */
+
+enum env_open_flags {
+    ENV_OPEN_READ = 0,
+    ENV_OPEN_WRITE = 1,     /* read and write */
+    ENV_OPEN_CREATE = 2,    /* create when missing */
+    ENV_OPEN_EXCLUSIVE = 4, /* with CREATE: EXISTS when present */
+    ENV_OPEN_TRUNCATE = 8,
+};
+
+enum env_kind { ENV_KIND_FILE, ENV_KIND_DIR, ENV_KIND_OTHER };
+
+struct env_stat {
+    enum env_kind kind;
+    int64_t size_bytes;
+    int64_t mtime_ms;
+};
+
+MUST_USE enum err env_open(struct env *env, const char *path, int flags, struct env_file **out);
+void env_file_ref(struct env_file *file);
+void env_file_close(struct env_file **file); /* drops a reference; nulls */
+
+/* Reads until len bytes or the end of file; *n tells how many. */
+MUST_USE enum err env_read_at(struct env_file *file, int64_t position, void *data, size_t len,
+    size_t *n);
+/* As env_read_at, but ERR_AGAIN instead of waiting when not all of it is in the page cache. */
+MUST_USE enum err env_read_at_cached(struct env_file *file, int64_t position, void *data,
+    size_t len, size_t *n);
+/* Writes all or fails; on failure an unknown part may have been written. */
+MUST_USE enum err env_write_at(struct env_file *file, int64_t position, struct bytes data);
+MUST_USE enum err env_writev_at(struct env_file *file, int64_t position, const struct bytes *parts,
+    int count);
+MUST_USE enum err env_sync(struct env_file *file); /* data and what is needed to read it back */
+MUST_USE enum err env_truncate(struct env_file *file, int64_t size_bytes);
+/* Reserves blocks up to size_bytes; file size as seen by stat does not change. UNSUPPORTED is an
+ * ordinary answer. */
+MUST_USE enum err env_preallocate(struct env_file *file, int64_t size_bytes);
+MUST_USE enum err env_file_size(struct env_file *file, int64_t *out);
+/* A kernel file descriptor for sendfile, or -1 (simulated): then read and copy. */
+int env_file_fd(struct env_file *file);
+
+MUST_USE enum err env_stat(struct env *env, const char *path, struct env_stat *out);
+MUST_USE enum err env_mkdir(struct env *env, const char *path); /* EXISTS when there */
+MUST_USE enum err env_mkdir_all(struct env *env, const char *path);
+MUST_USE enum err env_rename(struct env *env, const char *from, const char *to); /* replaces */
+MUST_USE enum err env_unlink(struct env *env, const char *path);
+MUST_USE enum err env_rmdir(struct env *env, const char *path);
+MUST_USE enum err env_remove_tree(struct env *env, const char *path); /* NOTFOUND is OK */
+/* Makes creations, renames and removals in the directory durable. */
+MUST_USE enum err env_sync_dir(struct env *env, const char *path);
+/* Calls fn for each name except . and .., sorted bytewise. fn returning false stops. */
+MUST_USE enum err env_list_dir(struct env *env, const char *path,
+    bool (*fn)(void *ctx, const char *name), void *ctx);
+/* Advisory lock of a whole file (created when missing) until the file is closed; BUSY when another
+ * process or node has it. */
+MUST_USE enum err env_lock_file(struct env *env, const char *path, struct env_file **out);
+MUST_USE enum err env_disk_space(struct env *env, const char *path, int64_t *total_bytes,
+    int64_t *usable_bytes);
+
+/* ---- whole small files, on top of the above (os/env_util.c) ---- */
+
+/* Reads a file of at most size_max bytes into a fresh heap block, terminated by a NUL that is not
+ * counted. LIMIT when larger. */
+MUST_USE enum err env_read_file(struct env *env, const char *path, size_t size_max, char **data,
+    size_t *len);
+/* Writes path.tmp, syncs it, renames it over path, syncs the directory. */
+MUST_USE enum err env_write_file_atomic(struct env *env, const char *path, struct bytes data);
+
+#endif
