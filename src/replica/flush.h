@@ -1,0 +1,25 @@
+/* replica/flush.h - group commit: one flush of a log serves every append that came before it.
+ *
+ * A partition is in one of three states: clean, flushing (one flush of it is on the I/O pool), or
+ * flushing with more behind it (appends came meanwhile: another flush follows at once). So however
+ * many connections append, a log has at most one flush in flight and each flush covers all bytes
+ * written when it began. */
+#ifndef REPLICA_FLUSH_H
+#define REPLICA_FLUSH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/loop.h"
+
+/* Shared by all partitions of a manager; fields are fixed but for the counters. */
+struct replica_flush_service {
+    struct pool *pool;
+    bool ack_flush;
+    _Atomic uint64_t flushes;      /* done */
+    _Atomic uint64_t flush_errors; /* each took a partition out of service */
+    _Atomic int64_t in_flight;
+};
+
+#endif
