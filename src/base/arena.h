@@ -1,8 +1,8 @@
 /* base/arena.h - bump allocation with a hard budget: the memory of one request.
  *
  * Everything taken from an arena lives until arena_reset or arena_fini. The budget counts the bytes
- * asked for and is charged before each allocation, so hostile input cannot make it grow past its
- * ceiling. A reset keeps the first chunk: steady state allocates nothing. One thread at a time. */
+ * asked for, rounded up to 16, and is charged before each allocation, so hostile input cannot make
+ * it grow past its ceiling. A reset keeps the first chunk: steady state allocates nothing. One thread at a time. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
