@@ -1,0 +1,101 @@
+/* Every key's default passes its own check; ranges, choices and look-ups do what they say. */
+#include "tests/lib/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "meta/config_def.h"
+
+static void
+every_default_is_in_its_own_range(void **state)
+{
+    (void)state;
+    char why[128];
+    for (int scope = 0; scope < CONFIG_SCOPE_COUNT; scope++) {
+        size_t count;
+        const struct config_def *defs = config_def_list((enum config_scope)scope, &count);
+        assert_true(count > 0);
+        for (size_t i = 0; i < count; i++) {
+            if (i > 0)
+                assert_true(strcmp(defs[i - 1].name, defs[i].name) < 0);
+            assert_ptr_equal(
+                config_def_find((enum config_scope)scope, str_of(defs[i].name)), &defs[i]);
+            assert_true(strlen(defs[i].doc) > 10);
+            if (defs[i].default_value != NULL &&
+                !config_value_check(&defs[i], str_of(defs[i].default_value), why, sizeof why))
+                fail_msg("%s=%s %s", defs[i].name, defs[i].default_value, why);
+        }
+    }
+}
+
+static bool
+accepts(enum config_scope scope, const char *name, const char *value)
+{
+    char why[128] = "";
+    const struct config_def *def = config_def_find(scope, str_of(name));
+    assert_non_null(def);
+    bool ok = config_value_check(def, str_of(value), why, sizeof why);
+    assert_true(ok || why[0] != '\0');
+    return ok;
+}
+
+static void
+values_out_of_range_are_refused_with_a_reason(void **state)
+{
+    (void)state;
+    assert_true(accepts(CONFIG_SCOPE_TOPIC, "retention.ms", "-1"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "retention.ms", "-2"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "retention.ms", "soon"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "retention.ms", ""));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "segment.bytes", "4294967296"));
+    assert_true(accepts(CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,delete"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "cleanup.policy", "shred"));
+    assert_true(accepts(CONFIG_SCOPE_TOPIC, "compression.type", "zstd"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "compression.type", "brotli"));
+    assert_true(accepts(CONFIG_SCOPE_TOPIC, "compression.gzip.level", "-1"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "compression.gzip.level", "0"));
+    assert_true(accepts(CONFIG_SCOPE_TOPIC, "preallocate", " TRUE "));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "preallocate", "yes"));
+    assert_true(accepts(CONFIG_SCOPE_TOPIC, "min.cleanable.dirty.ratio", "0.25"));
+    assert_false(accepts(CONFIG_SCOPE_TOPIC, "min.cleanable.dirty.ratio", "1.5"));
+    assert_false(accepts(CONFIG_SCOPE_BROKER, "num.io.threads", "0"));
+}
+
+static void
+topic_keys_name_their_broker_keys_with_factors(void **state)
+{
+    (void)state;
+    const struct config_def *def = config_def_find(CONFIG_SCOPE_TOPIC, STR("retention.ms"));
+    assert_string_equal(def->synonyms[0].name, "log.retention.ms");
+    assert_string_equal(def->synonyms[2].name, "log.retention.hours");
+    assert_int_equal(def->synonyms[2].factor, 3600000);
+}
+
+static void
+a_mistyped_key_is_met_with_its_nearest(void **state)
+{
+    (void)state;
+    assert_null(config_def_find(CONFIG_SCOPE_BROKER, STR("log.dir.s")));
+    const struct config_def *near =
+        config_def_nearest(CONFIG_SCOPE_BROKER, STR("log.retension.ms"));
+    assert_non_null(near);
+    assert_string_equal(near->name, "log.retention.ms");
+    assert_null(config_def_nearest(CONFIG_SCOPE_BROKER, STR("zzzzzzzzzzzz")));
+}
+
+static void
+lists_are_split_and_trimmed(void **state)
+{
+    (void)state;
+    struct str rest = STR(" a, ,b ,");
+    struct str one;
+    assert_true(config_list_next(&rest, &one) && str_eq_z(one, "a"));
+    assert_true(config_list_next(&rest, &one) && str_eq_z(one, "b"));
+    assert_false(config_list_next(&rest, &one));
+}
+
+TEST_MAIN(cmocka_unit_test(every_default_is_in_its_own_range),
+    cmocka_unit_test(values_out_of_range_are_refused_with_a_reason),
+    cmocka_unit_test(topic_keys_name_their_broker_keys_with_factors),
+    cmocka_unit_test(a_mistyped_key_is_met_with_its_nearest),
+    cmocka_unit_test(lists_are_split_and_trimmed))
