@@ -20,6 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wignored-attributes" /* what the C library defines inline */
+#endif
 #define BANNED(function, instead) \
     extern __typeof__(function) function __attribute__((deprecated("use " instead)))
 
@@ -126,4 +130,7 @@ BANNED(perror, "diag_event");
 #endif
 
 #undef BANNED
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 #endif

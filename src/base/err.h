@@ -2,7 +2,8 @@
  *
  * Kafka's protocol errors are another, generated enum (proto/error_codes.h); broker/err_map.c is
  * the only place where one becomes the other. Three fates: a programmer's error asserts, an
- * environment's error is returned, doubt about durability marks the object failed for good. */
+ * environment's error is returned, doubt about durability marks the object failed for good.
+ * (WRONG_STATE, because OpenSSL owns the name ERR_STATE.) */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -29,7 +30,7 @@
     X(CORRUPT, "corrupt data")                                                                     \
     X(TRUNCATED, "input ends too early")                                                           \
     X(UNSUPPORTED, "not supported")                                                                \
-    X(STATE, "not possible in this state")                                                         \
+    X(WRONG_STATE, "not possible in this state")                                                         \
     X(FAILED, "failed earlier and is out of service")
 
 enum err {
