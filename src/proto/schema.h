@@ -33,6 +33,7 @@ struct proto_schema; /* one struct's descriptor; opaque but for the generator's 
 /* Sets every field to its default. */
 void proto_init(const struct proto_schema *schema, void *msg);
 /* TRUNCATED, CORRUPT, NOMEM (budget), UNSUPPORTED (version). Bytes after the message are left in the reader. */
+size_t proto_schema_size(const struct proto_schema *schema); /* of the struct */
 MUST_USE enum err proto_decode(const struct proto_schema *schema, int16_t version,
     struct reader *r, struct arena *arena, void *msg);
 /* INVALID when the message cannot be said in that version (a non-default field that the version
