@@ -41,6 +41,10 @@ bool loop_is_current(const struct loop *loop);
  * or loop_quit from an event. Instead of loop_start. */
 void loop_run_here(struct loop *loop);
 void loop_quit(struct loop *loop);
+/* Real, for the loop that serves the process: fn runs on the loop for each SIGINT and SIGTERM. Once
+ * per loop, before it starts. UNSUPPORTED in the simulator. */
+MUST_USE enum err loop_watch_signals(struct loop *loop, void (*fn)(void *ctx, int signum),
+    void *ctx);
 
 /* The clock of the current turn of the loop: cheap, as old as the turn. */
 int64_t loop_now_ms(const struct loop *loop);

@@ -26,16 +26,22 @@ struct sim_opts {
 MUST_USE enum err sim_new(const struct sim_opts *opts, struct sim **out);
 void sim_free(struct sim **sim);
 
+/* name is also its host name for sock_addr_resolve; ip is a numeric IPv4 address. Without power
+ * until sim_host_boot. Freed by sim_free. */
 MUST_USE enum err sim_host_new(struct sim *sim, const char *name, const char *ip,
     struct sim_host **out);
-/* The env of the host's present life; after sim_host_crash a new one is made by sim_host_boot. */
+/* A new life: the env before, if any, has crashed or was freed. */
 MUST_USE enum err sim_host_boot(struct sim_host *host, struct env **out);
 
 /* How a life ends. KILL: the process dies, the disk keeps every write that returned (page cache
  * survives). POWER: for every write, create, rename, unlink since its last sync, the seed picks
  * kept, dropped or (writes) torn at a 512-byte boundary.
+ * Of the operations on one directory a beginning is kept; a rename is kept whole or not at all; the
+ * content of a file and its name are independent. Peers of a killed process see their connections
+ * end; peers of a machine without power hear nothing until it is up again.
  * From that moment every operation of the old env fails with ERR_FAILED, sends nothing and no
- * event of it runs. The caller then frees the node as usual (frees only memory) and its env. */
+ * event of it runs. The caller then frees the node as usual (frees only memory; pool_free still
+ * runs what was submitted, so that its owners can free it) and its env. */
 enum sim_crash { SIM_CRASH_KILL, SIM_CRASH_POWER };
 void sim_host_crash(struct sim_host *host, enum sim_crash kind);
 /* The same, but in the middle of the nth disk or socket operation from now (1 = the next). */
@@ -58,12 +64,14 @@ void sim_host_fail_nth(struct sim_host *host, enum sim_op op, uint64_t nth, enum
 MUST_USE enum err sim_host_flip_bit(struct sim_host *host, const char *path, int64_t position,
     int bit);
 void sim_host_wall_jump(struct sim_host *host, int64_t delta_ms);
+/* The process stands still for so long: no event of it runs, the network goes on. */
+void sim_host_pause(struct sim_host *host, int64_t ms);
 
 /* Network between two hosts. */
 struct sim_link_faults {
     int64_t delay_min_us, delay_max_us;
     uint32_t reset_ppm; /* per write: the connection breaks, a suffix of sent bytes is lost */
-    bool cut;           /* nothing arrives */
+    bool cut;           /* nothing arrives; what was sent arrives after the cut, if it ends in time */
 };
 void sim_link(struct sim *sim, struct sim_host *a, struct sim_host *b,
     const struct sim_link_faults *faults);

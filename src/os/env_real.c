@@ -1,0 +1,167 @@
+/* What: the machine itself. Clocks, entropy, diagnostics to a file descriptor; files, loops and the
+ * pool are in file_real.c, loop_real.c, pool_real.c. Threads: any. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "os/env_priv.h"
+
+struct env_real {
+    struct env env;
+    int diag_fd;
+};
+
+enum err
+os_err_of(int number)
+{
+    switch (number) {
+    case 0: return ERR_OK;
+    case ENOMEM: return ERR_NOMEM;
+    case ENOSPC:
+    case EDQUOT: return ERR_NOSPACE;
+    case ENOENT:
+    case ENOTDIR: return ERR_NOTFOUND;
+    case EEXIST:
+    case ENOTEMPTY: return ERR_EXISTS;
+    case EACCES:
+    case EPERM:
+    case EROFS: return ERR_PERM;
+    case EBUSY:
+    case EADDRINUSE: return ERR_BUSY;
+    case EAGAIN:
+    case EINPROGRESS: return ERR_AGAIN;
+    case EPIPE:
+    case ENOTCONN:
+    case ECONNABORTED:
+    case ECONNRESET: return ERR_CLOSED;
+    case ECONNREFUSED: return ERR_REFUSED;
+    case ETIMEDOUT: return ERR_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+    case EFBIG: return ERR_LIMIT;
+    case EINVAL:
+    case EISDIR:
+    case ELOOP:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case ENAMETOOLONG: return ERR_INVALID;
+    case EOPNOTSUPP:
+    case ENOSYS: return ERR_UNSUPPORTED;
+    default: return ERR_IO;
+    }
+}
+
+static int64_t
+clock_ns(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t
+env_real_now_ns(struct env *env)
+{
+    (void)env;
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int64_t
+env_real_wall_ms(struct env *env)
+{
+    (void)env;
+    return clock_ns(CLOCK_REALTIME) / 1000000;
+}
+
+static void
+env_real_random(struct env *env, void *out, size_t len)
+{
+    uint8_t *at = out;
+    (void)env;
+    while (len > 0) {
+        ssize_t n = getrandom(at, len, 0);
+        if (n < 0) {
+            ASSERT(errno == EINTR); /* a kernel without entropy: nothing here would be safe */
+            continue;
+        }
+        at += n;
+        len -= (size_t)n;
+    }
+}
+
+static void
+env_real_diag_write(void *ctx, const char *line, size_t len)
+{
+    struct env_real *real = ctx;
+    while (len > 0) {
+        ssize_t n = write(real->diag_fd, line, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return; /* nowhere left to say it */
+        line += n;
+        len -= (size_t)n;
+    }
+}
+
+static int64_t
+env_real_diag_now(void *ctx)
+{
+    (void)ctx;
+    return clock_ns(CLOCK_REALTIME) / 1000000;
+}
+
+static void
+env_real_free(struct env *env)
+{
+    struct env_real *real = (struct env_real *)env;
+    diag_free(&real->env.diag);
+    mem_free(real);
+}
+
+static const struct env_ops env_real_ops = {
+    .free = env_real_free,
+    .now_ns = env_real_now_ns,
+    .wall_ms = env_real_wall_ms,
+    .random = env_real_random,
+    .open = file_real_open,
+    .stat = file_real_stat,
+    .mkdir = file_real_mkdir,
+    .rename = file_real_rename,
+    .unlink = file_real_unlink,
+    .rmdir = file_real_rmdir,
+    .sync_dir = file_real_sync_dir,
+    .list_dir = file_real_list_dir,
+    .lock_file = file_real_lock,
+    .disk_space = file_real_disk_space,
+    .loop_new = loop_real_new,
+    .pool_new = pool_real_new,
+    .resolve = addr_real_resolve,
+};
+
+enum err
+env_real_new(const struct env_real_opts *opts, struct env **out)
+{
+    struct env_real *real = mem_calloc(1, sizeof *real);
+    if (real == NULL)
+        return ERR_NOMEM;
+    real->env.ops = &env_real_ops;
+    real->diag_fd = opts->diag_fd;
+    if (opts->diag_fd >= 0) {
+        struct diag_opts diag_opts = {.level_min = opts->level_min,
+            .write = env_real_diag_write,
+            .now_ms = env_real_diag_now,
+            .ctx = real};
+        enum err err = diag_new(&diag_opts, &real->env.diag);
+        if (err != ERR_OK) {
+            mem_free(real);
+            return err;
+        }
+    }
+    *out = &real->env;
+    return ERR_OK;
+}

@@ -1,0 +1,114 @@
+/* What: a fixed number of threads that take work from one queue, oldest first.
+ * Invariants: I1 works are taken exactly once. I2 pool_free returns after the last one ended.
+ * Threads: submit from any; free from none of the pool's own. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "os/env_priv.h"
+#include "os/loop_priv.h"
+
+struct pool_real {
+    struct pool pool;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t some;
+    struct list queue;
+    int idle; /* threads that wait */
+    bool closing;
+    int thread_count;
+    pthread_t threads[];
+};
+
+static void *
+pool_real_thread(void *arg)
+{
+    struct pool_real *real = arg;
+    pthread_mutex_lock(&real->lock);
+    for (;;) {
+        struct list *at = list_pop(&real->queue);
+        if (at == NULL && real->closing)
+            break;
+        if (at == NULL) {
+            real->idle++;
+            pthread_cond_wait(&real->some, &real->lock);
+            real->idle--;
+            continue;
+        }
+        pthread_mutex_unlock(&real->lock);
+        struct pool_work *work = LIST_ENTRY(at, struct pool_work, link);
+        work->run(work); /* may free the work */
+        pthread_mutex_lock(&real->lock);
+    }
+    pthread_mutex_unlock(&real->lock);
+    return NULL;
+}
+
+static void
+pool_real_submit(struct pool *pool, struct pool_work *work)
+{
+    struct pool_real *real = (struct pool_real *)pool;
+    pthread_mutex_lock(&real->lock);
+    list_push(&real->queue, &work->link);
+    bool wake = real->idle > 0;
+    pthread_mutex_unlock(&real->lock);
+    if (wake)
+        pthread_cond_signal(&real->some);
+}
+
+static void
+pool_real_free(struct pool *pool)
+{
+    struct pool_real *real = (struct pool_real *)pool;
+    pthread_mutex_lock(&real->lock);
+    real->closing = true;
+    pthread_cond_broadcast(&real->some);
+    pthread_mutex_unlock(&real->lock);
+    for (int i = 0; i < real->thread_count; i++)
+        pthread_join(real->threads[i], NULL);
+    ASSERT(list_empty(&real->queue)); /* I2 */
+    pthread_cond_destroy(&real->some);
+    pthread_mutex_destroy(&real->lock);
+    mem_free(real);
+}
+
+static const struct pool_ops pool_real_ops = {
+    .submit = pool_real_submit,
+    .free = pool_real_free,
+};
+
+enum err
+pool_real_new(struct env *env, const char *name, int threads, struct pool **out)
+{
+    sigset_t all, before;
+    int r = 0;
+    (void)env;
+    struct pool_real *real =
+        mem_calloc(1, sizeof *real + (size_t)threads * sizeof real->threads[0]);
+    if (real == NULL)
+        return ERR_NOMEM;
+    real->pool.ops = &pool_real_ops;
+    pthread_mutex_init(&real->lock, NULL);
+    pthread_cond_init(&real->some, NULL);
+    list_init(&real->queue);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 0; i < threads && r == 0; i++) {
+        char text[LOOP_NAME_SIZE];
+        r = pthread_create(&real->threads[i], NULL, pool_real_thread, real);
+        if (r != 0)
+            break;
+        snprintf(text, sizeof text, "%.11s-%d", name, i % 1000);
+        pthread_setname_np(real->threads[i], text);
+        real->thread_count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0) {
+        pool_real_free(&real->pool);
+        return r == EAGAIN ? ERR_LIMIT : os_err_of(r);
+    }
+    *out = &real->pool;
+    return ERR_OK;
+}
