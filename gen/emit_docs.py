@@ -1,0 +1,5 @@
+"""The reference page of the protocol from the message specifications."""
+
+
+def page(messages, errors):
+    return ""
