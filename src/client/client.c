@@ -1,10 +1,9 @@
 /* client/client.c - brokers, connections, metadata, and calls on their way.
  *
- * What: a table of brokers (bootstrap addresses first, known ones as metadata names them), each with
- * at most one connection; calls wait in their broker's queue until it is ready.
- * Invariants: I1 an active call is in exactly one place: a broker's queue, the queue for metadata,
- * or in flight. I2 at most one Metadata request is on its way.
- * Threads: the loop's. */
+ * What: a table of brokers (bootstrap addresses first, known ones as metadata names them), each
+ * with at most one connection; calls wait in their broker's queue until it is ready. Invariants: I1
+ * an active call is in exactly one place: a broker's queue, the queue for metadata, or in flight.
+ * I2 at most one Metadata request is on its way. Threads: the loop's. */
 #include "client/client.h"
 
 #include <stdio.h>
@@ -128,8 +127,7 @@ client_broker_remove(struct client_broker *broker)
 struct client_broker *
 client_broker_find(struct client *client, int32_t node_id)
 {
-    LIST_FOREACH(&client->brokers, node)
-    {
+    LIST_FOREACH (&client->brokers, node) {
         struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
         if (broker->node_id == node_id)
             return broker;
@@ -141,8 +139,7 @@ client_broker_find(struct client *client, int32_t node_id)
 struct client_broker *
 client_broker_any(struct client *client)
 {
-    LIST_FOREACH(&client->brokers, node)
-    {
+    LIST_FOREACH (&client->brokers, node) {
         struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
         if (broker->conn != NULL && client_conn_ready(broker->conn))
             return broker;
@@ -263,9 +260,9 @@ static void
 call_start_now(struct client *client, struct client_call *call)
 {
     struct client_broker *broker = NULL;
-    int32_t node_id = call->target == CLIENT_TARGET_NODE ? call->node_id
-        : call->target == CLIENT_TARGET_CONTROLLER       ? client->controller_id
-                                                         : -1;
+    int32_t node_id = call->target == CLIENT_TARGET_NODE         ? call->node_id
+                      : call->target == CLIENT_TARGET_CONTROLLER ? client->controller_id
+                                                                 : -1;
     if (node_id >= 0)
         broker = client_broker_find(client, node_id);
     if (broker == NULL && call->target == CLIENT_TARGET_NODE) {
@@ -372,8 +369,7 @@ split_address(struct str text, struct str *host, uint16_t *port)
         colon = memrchr(text.data, ':', text.len);
         if (colon != NULL && memchr(text.data, ':', (size_t)(colon - text.data)) != NULL)
             colon = NULL; /* a bare v6 address */
-        *host = (struct str){
-            text.data, colon != NULL ? (size_t)(colon - text.data) : text.len};
+        *host = (struct str){text.data, colon != NULL ? (size_t)(colon - text.data) : text.len};
     }
     if (colon != NULL) {
         char digits[8] = "";
@@ -472,20 +468,22 @@ client_error_text(const struct client *client)
 bool
 client_error_is_retriable(int16_t code, bool *refresh)
 {
-    *refresh = code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
+    *refresh =
+        code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
         code == PROTO_ERROR_LEADER_NOT_AVAILABLE || code == PROTO_ERROR_NOT_LEADER_OR_FOLLOWER ||
         code == PROTO_ERROR_FENCED_LEADER_EPOCH || code == PROTO_ERROR_UNKNOWN_LEADER_EPOCH ||
         code == PROTO_ERROR_UNKNOWN_TOPIC_ID || code == PROTO_ERROR_INCONSISTENT_TOPIC_ID ||
         code == PROTO_ERROR_KAFKA_STORAGE_ERROR || code == PROTO_ERROR_REPLICA_NOT_AVAILABLE;
     return *refresh || code == PROTO_ERROR_REQUEST_TIMED_OUT ||
-        code == PROTO_ERROR_CORRUPT_MESSAGE || code == PROTO_ERROR_NETWORK_EXCEPTION ||
-        code == PROTO_ERROR_COORDINATOR_LOAD_IN_PROGRESS ||
-        code == PROTO_ERROR_COORDINATOR_NOT_AVAILABLE || code == PROTO_ERROR_NOT_COORDINATOR ||
-        code == PROTO_ERROR_NOT_ENOUGH_REPLICAS ||
-        code == PROTO_ERROR_NOT_ENOUGH_REPLICAS_AFTER_APPEND ||
-        code == PROTO_ERROR_NOT_CONTROLLER || code == PROTO_ERROR_OFFSET_NOT_AVAILABLE ||
-        code == PROTO_ERROR_UNSTABLE_OFFSET_COMMIT || code == PROTO_ERROR_CONCURRENT_TRANSACTIONS ||
-        code == PROTO_ERROR_THROTTLING_QUOTA_EXCEEDED ||
-        code == PROTO_ERROR_FETCH_SESSION_ID_NOT_FOUND ||
-        code == PROTO_ERROR_INVALID_FETCH_SESSION_EPOCH;
+           code == PROTO_ERROR_CORRUPT_MESSAGE || code == PROTO_ERROR_NETWORK_EXCEPTION ||
+           code == PROTO_ERROR_COORDINATOR_LOAD_IN_PROGRESS ||
+           code == PROTO_ERROR_COORDINATOR_NOT_AVAILABLE || code == PROTO_ERROR_NOT_COORDINATOR ||
+           code == PROTO_ERROR_NOT_ENOUGH_REPLICAS ||
+           code == PROTO_ERROR_NOT_ENOUGH_REPLICAS_AFTER_APPEND ||
+           code == PROTO_ERROR_NOT_CONTROLLER || code == PROTO_ERROR_OFFSET_NOT_AVAILABLE ||
+           code == PROTO_ERROR_UNSTABLE_OFFSET_COMMIT ||
+           code == PROTO_ERROR_CONCURRENT_TRANSACTIONS ||
+           code == PROTO_ERROR_THROTTLING_QUOTA_EXCEEDED ||
+           code == PROTO_ERROR_FETCH_SESSION_ID_NOT_FOUND ||
+           code == PROTO_ERROR_INVALID_FETCH_SESSION_EPOCH;
 }

@@ -1,8 +1,8 @@
 /* client/client.h - a client of a cluster: bootstrap, metadata, and calls to the right broker.
  *
  * A client lives on one loop; every function and callback is for that loop. The calling styles are
- * two: give a call a `done` (services, simulation), or client_wait for it (command line: it runs the
- * loop until the call is done).
+ * two: give a call a `done` (services, simulation), or client_wait for it (command line: it runs
+ * the loop until the call is done).
  *
  * A call finds its broker (any, one by id, the controller, a partition's leader, a group's
  * coordinator), connects when needed, picks the version, sends, and decodes into its own arena.
@@ -28,8 +28,8 @@ struct client;
 struct client_opts {
     struct env *env;
     struct loop *loop;
-    struct str bootstrap; /* "host:port,host:port"; a port left out is 9092 */
-    struct str client_id; /* null: "moldau" */
+    struct str bootstrap;       /* "host:port,host:port"; a port left out is 9092 */
+    struct str client_id;       /* null: "moldau" */
     int64_t connect_timeout_ms; /* 0: 10 s */
     int64_t request_timeout_ms; /* 0: 30 s */
 };
@@ -58,7 +58,8 @@ struct client_topic {
     struct client_partition *partitions; /* by index */
 };
 
-/* What is known of a topic; NULL when it was never asked for. Valid until the next refresh of it. */
+/* What is known of a topic; NULL when it was never asked for. Valid until the next refresh of it.
+ */
 const struct client_topic *client_topic_find(const struct client *client, struct str name);
 int32_t client_controller_id(const struct client *client);
 struct str client_cluster_id(const struct client *client);
@@ -85,20 +86,20 @@ struct client_call {
     enum client_target target;
     int32_t node_id;
     int16_t key;
-    int16_t version_max;      /* 0: no bound of our own */
-    const void *request;      /* generated struct; until done */
-    int64_t timeout_ms;       /* 0: the client's */
-    bool no_response;         /* produce with acks=0: done once sent */
+    int16_t version_max; /* 0: no bound of our own */
+    const void *request; /* generated struct; until done */
+    int64_t timeout_ms;  /* 0: the client's */
+    bool no_response;    /* produce with acks=0: done once sent */
     void (*done)(struct client_call *call);
     void *ctx;
     /* out */
     enum err err;
     int16_t version;
-    int32_t node_id_used;     /* -1 when it was a bootstrap connection */
-    const void *response;     /* generated struct, in the arena, views into `body` */
+    int32_t node_id_used; /* -1 when it was a bootstrap connection */
+    const void *response; /* generated struct, in the arena, views into `body` */
     /* the call's own */
     struct arena arena;
-    struct bytes body;        /* owned copy */
+    struct bytes body; /* owned copy */
     struct client *client;
     struct client_pending pending;
     struct list link;
@@ -118,8 +119,8 @@ void client_refresh_cancel(struct client_refresh *refresh);
 /* Starts and runs the loop until it is done (the loop must not be running). Returns call->err. */
 MUST_USE enum err client_call_wait(struct client *client, struct client_call *call);
 /* The same for a refresh. */
-MUST_USE enum err client_refresh_wait(struct client *client, const struct str *topics, int count,
-    bool allow_auto_create);
+MUST_USE enum err client_refresh_wait(
+    struct client *client, const struct str *topics, int count, bool allow_auto_create);
 /* Runs the loop until *flag is true or so much time went by; true when it is. */
 bool client_run_until(struct client *client, const bool *flag, int64_t timeout_ms);
 /* To be called by whoever set a flag somebody runs the loop for. */

@@ -34,9 +34,9 @@ struct client {
     char error_text[CLIENT_ERROR_TEXT];
     struct client_topic_entry *topics;
     struct client_call metadata_call;
-    struct arena metadata_arena;   /* of the request */
-    struct list refresh_now;       /* served by the request on its way */
-    struct list refresh_next;      /* came meanwhile */
+    struct arena metadata_arena;     /* of the request */
+    struct list refresh_now;         /* served by the request on its way */
+    struct list refresh_next;        /* came meanwhile */
     struct client_topic_want *wants; /* topics to ask for next; a hash of names */
     bool auto_create_next;
 };

@@ -175,8 +175,8 @@ append_frame(struct client_conn *conn, const struct proto_api *api, int16_t vers
 
     writer_init(&w, OUT_BYTES_MAX);
     writer_i32(&w, 0);
-    err = proto_encode(&proto_request_header_schema, proto_request_header_version(api, version),
-        &header, &w);
+    err = proto_encode(
+        &proto_request_header_schema, proto_request_header_version(api, version), &header, &w);
     if (err == ERR_OK)
         err = proto_encode(api->request, version, msg, &w);
     if (err == ERR_OK && w.buf.err != ERR_OK)
@@ -217,7 +217,7 @@ client_conn_send(struct client_conn *conn, const struct proto_api *api, int16_t 
     const void *msg, int64_t timeout_ms, struct client_pending *pending)
 {
     if (conn->fsm.state != CONN_READY)
-        return ERR_STATE;
+        return ERR_WRONG_STATE;
     return send_now(conn, api, version, msg, timeout_ms, pending);
 }
 
@@ -227,7 +227,7 @@ client_conn_send_raw(struct client_conn *conn, struct bytes frame, int64_t timeo
 {
     uint8_t size[4];
     if (conn->fsm.state != CONN_READY)
-        return ERR_STATE;
+        return ERR_WRONG_STATE;
     ASSERT(frame.len >= 8);
     if (!buf_reserve(&conn->out, frame.len + sizeof size))
         return conn->out.err;
@@ -287,14 +287,13 @@ take_frame(struct client_conn *conn, struct bytes frame)
     struct proto_response_header header;
     if (list_empty(&conn->pending))
         return ERR_CORRUPT;
-    struct client_pending *pending =
-        LIST_ENTRY(conn->pending.next, struct client_pending, link);
+    struct client_pending *pending = LIST_ENTRY(conn->pending.next, struct client_pending, link);
     reader_init(&r, frame);
     /* A response header has no field that would want an arena. */
     struct arena arena;
     arena_init(&arena, 0);
-    enum err err = proto_decode(&proto_response_header_schema, pending->response_header_version,
-        &r, &arena, &header);
+    enum err err = proto_decode(
+        &proto_response_header_schema, pending->response_header_version, &r, &arena, &header);
     arena_fini(&arena);
     if (err != ERR_OK)
         return err;
@@ -412,8 +411,8 @@ on_handshake(struct client_pending *pending, enum err err, struct bytes body)
     arena_init(&arena, HANDSHAKE_ARENA);
     bool refused = body.len >= 2 && load_be16(body.data) == 35;
     reader_init(&r, body);
-    err = proto_decode(&proto_api_versions_response_schema,
-        refused ? 0 : conn->handshake_version, &r, &arena, &response);
+    err = proto_decode(&proto_api_versions_response_schema, refused ? 0 : conn->handshake_version,
+        &r, &arena, &response);
     if (err == ERR_OK && refused && conn->handshake_version > 0) {
         conn->handshake_version = 0;
         send_handshake(conn);
@@ -437,8 +436,8 @@ send_handshake(struct client_conn *conn)
     request.client_software_name = STR("moldau");
     request.client_software_version = STR("0.1.0");
     conn->handshake.done = on_handshake;
-    enum err err = send_now(conn, api, conn->handshake_version, &request, HANDSHAKE_TIMEOUT_MS,
-        &conn->handshake);
+    enum err err = send_now(
+        conn, api, conn->handshake_version, &request, HANDSHAKE_TIMEOUT_MS, &conn->handshake);
     if (err != ERR_OK)
         conn_close(conn, err);
 }

@@ -2,7 +2,8 @@
  *
  * All on one loop. States: connecting, handshake (ApiVersions), ready, closed. Requests may be
  * pipelined. When a connection ends, for whatever reason, every request in flight ends with the
- * error first, then on_state is told; a closed connection stays closed and is freed by its owner. */
+ * error first, then on_state is told; a closed connection stays closed and is freed by its owner.
+ */
 #ifndef CLIENT_CONN_H
 #define CLIENT_CONN_H
 

@@ -54,8 +54,7 @@ client_consumer_new(const struct client_consumer_opts *opts, struct client_consu
 struct consumer_part *
 consumer_find(const struct client_consumer *consumer, struct str topic, int32_t partition)
 {
-    LIST_FOREACH(&consumer->parts, node)
-    {
+    LIST_FOREACH (&consumer->parts, node) {
         struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
         if (part->partition == partition && str_eq_z(topic, part->topic))
             return part;
@@ -141,8 +140,8 @@ client_consumer_unassign(struct client_consumer *consumer, struct str topic, int
 }
 
 bool
-client_consumer_position(const struct client_consumer *consumer, struct str topic,
-    int32_t partition, int64_t *offset)
+client_consumer_position(
+    const struct client_consumer *consumer, struct str topic, int32_t partition, int64_t *offset)
 {
     struct consumer_part *part = consumer_find(consumer, topic, partition);
     if (part == NULL || part->position < 0)
@@ -161,8 +160,7 @@ client_consumer_end(const struct client_consumer *consumer, struct str topic, in
 bool
 client_consumer_at_end(const struct client_consumer *consumer)
 {
-    LIST_FOREACH(&consumer->parts, node)
-    {
+    LIST_FOREACH (&consumer->parts, node) {
         struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
         if (part->stopped)
             continue;
@@ -212,8 +210,7 @@ batch_is_aborted(struct consumer_part *part, const struct batch_view *batch)
         struct consumer_aborted *one = &part->aborted[i];
         if (one->producer_id != batch->producer_id)
             continue;
-        if (!one->active && one->first_offset <= batch_last_offset(batch) &&
-            one->first_offset >= 0)
+        if (!one->active && one->first_offset <= batch_last_offset(batch) && one->first_offset >= 0)
             one->active = true;
         if (one->active && batch_is_control(batch)) {
             one->active = false;
@@ -249,8 +246,7 @@ next_batch(struct consumer_part *part, bool *found)
                 part->position = next_offset;
             continue;
         }
-        err = batch_iter_init(
-            &part->iter, &part->batch, part->consumer->compress, &part->scratch);
+        err = batch_iter_init(&part->iter, &part->batch, part->consumer->compress, &part->scratch);
         if (err != ERR_OK)
             return err;
         part->in_batch = true;

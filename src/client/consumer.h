@@ -54,8 +54,8 @@ MUST_USE enum err client_consumer_assign(
 void client_consumer_unassign(
     struct client_consumer *consumer, struct str topic, int32_t partition);
 /* The offset of the next message to be handed out; false when not assigned or not looked up yet. */
-bool client_consumer_position(const struct client_consumer *consumer, struct str topic,
-    int32_t partition, int64_t *offset);
+bool client_consumer_position(
+    const struct client_consumer *consumer, struct str topic, int32_t partition, int64_t *offset);
 /* Where the last answer saw the end (high watermark, or last stable offset); -1 before any. */
 int64_t client_consumer_end(
     const struct client_consumer *consumer, struct str topic, int32_t partition);

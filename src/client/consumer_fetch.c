@@ -1,7 +1,7 @@
 /* client/consumer_fetch.c - which partitions are asked of which broker, and what the answers mean.
  *
- * What: a partition whose position is a sentinel wants a look-up (ListOffsets), one without buffered
- * data wants a fetch; each request asks one broker for all such partitions it leads.
+ * What: a partition whose position is a sentinel wants a look-up (ListOffsets), one without
+ * buffered data wants a fetch; each request asks one broker for all such partitions it leads.
  * Invariants: I1 `fetching` is set from the request to its answer. Threads: the loop's. */
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -84,13 +84,11 @@ part_error(struct consumer_part *part, int16_t code)
 /* ---- answers ---- */
 
 static enum err
-keep_aborted(struct consumer_part *part,
-    const struct proto_fetch_response_partition_data *answer)
+keep_aborted(struct consumer_part *part, const struct proto_fetch_response_partition_data *answer)
 {
     if (answer->aborted_transactions.count <= 0)
         return ERR_OK;
-    part->aborted =
-        mem_calloc((size_t)answer->aborted_transactions.count, sizeof *part->aborted);
+    part->aborted = mem_calloc((size_t)answer->aborted_transactions.count, sizeof *part->aborted);
     if (part->aborted == NULL)
         return ERR_NOMEM;
     part->aborted_count = answer->aborted_transactions.count;
@@ -110,8 +108,8 @@ keep_fetched(struct consumer_part *part, const struct proto_fetch_response_parti
         return;
     }
     part->end_offset = consumer->opts.read_committed && answer->last_stable_offset >= 0
-        ? answer->last_stable_offset
-        : answer->high_watermark;
+                           ? answer->last_stable_offset
+                           : answer->high_watermark;
     consumer->progress = true;
     struct bytes records = answer->records.bytes;
     if (records.len == 0)
@@ -182,8 +180,8 @@ on_listed(struct client_call *call)
         for (int32_t j = 0; j < response->topics.items[i].partitions.count; j++) {
             const struct proto_list_offsets_response_list_offsets_partition_response *answer =
                 &response->topics.items[i].partitions.items[j];
-            struct consumer_part *part = consumer_find(
-                consumer, response->topics.items[i].name, answer->partition_index);
+            struct consumer_part *part =
+                consumer_find(consumer, response->topics.items[i].name, answer->partition_index);
             if (part == NULL || part->position >= 0)
                 continue;
             if (answer->error_code != 0)
@@ -203,7 +201,7 @@ static bool
 wants(const struct consumer_part *part, bool look_up, int64_t now_ms)
 {
     return !part->fetching && !part->stopped && list_empty(&part->ready) &&
-        now_ms >= part->retry_ms && (part->position < 0) == look_up;
+           now_ms >= part->retry_ms && (part->position < 0) == look_up;
 }
 
 static int32_t
@@ -236,8 +234,7 @@ static int32_t
 count_wants(struct client_consumer *consumer, int32_t leader, bool look_up, int64_t now_ms)
 {
     int32_t count = 0;
-    LIST_FOREACH(&consumer->parts, node)
-    {
+    LIST_FOREACH (&consumer->parts, node) {
         struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
         count += wants(part, look_up, now_ms) && leader_of(consumer, part) == leader;
     }
@@ -263,8 +260,7 @@ fill_fetch(struct consumer_fetch *fetch, int32_t leader, int32_t count, int64_t 
         arena_calloc(&fetch->arena, (size_t)count, sizeof *slots);
     if (request->topics.items == NULL || slots == NULL)
         return ERR_NOMEM;
-    LIST_FOREACH(&consumer->parts, node)
-    {
+    LIST_FOREACH (&consumer->parts, node) {
         struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
         if (!wants(part, false, now_ms) || leader_of(consumer, part) != leader)
             continue;
@@ -304,8 +300,7 @@ fill_look_up(struct consumer_fetch *fetch, int32_t leader, int32_t count, int64_
         arena_calloc(&fetch->arena, (size_t)count, sizeof *slots);
     if (request->topics.items == NULL || slots == NULL)
         return ERR_NOMEM;
-    LIST_FOREACH(&consumer->parts, node)
-    {
+    LIST_FOREACH (&consumer->parts, node) {
         struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
         if (!wants(part, true, now_ms) || leader_of(consumer, part) != leader)
             continue;
@@ -349,11 +344,32 @@ ask(struct client_consumer *consumer, int32_t leader, bool look_up, int64_t now_
 static bool
 leader_is_busy(struct client_consumer *consumer, int32_t leader)
 {
-    LIST_FOREACH(&consumer->fetches, node)
-    {
+    LIST_FOREACH (&consumer->fetches, node) {
         struct consumer_fetch *fetch = LIST_ENTRY(node, struct consumer_fetch, link);
         if (fetch->call.node_id == leader && fetch->call.key == FETCH_KEY)
             return true;
+    }
+    return false;
+}
+
+/* Starts at most one request, since a call may change the list; true when it did. */
+static bool
+drive_once(struct client_consumer *consumer, int64_t now_ms, bool *waiting)
+{
+    LIST_FOREACH (&consumer->parts, node) {
+        struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
+        bool look_up = part->position < 0;
+        *waiting = *waiting || now_ms < part->retry_ms;
+        if (!wants(part, look_up, now_ms))
+            continue;
+        int32_t leader = leader_of(consumer, part);
+        if (leader < 0) {
+            part_retry(part, true);
+            *waiting = true;
+        } else if (look_up || !leader_is_busy(consumer, leader)) {
+            ask(consumer, leader, look_up, now_ms);
+            return true;
+        }
     }
     return false;
 }
@@ -363,22 +379,8 @@ consumer_drive(struct client_consumer *consumer)
 {
     int64_t now_ms = env_now_ms(client_env(consumer->opts.client));
     bool waiting = false;
-    LIST_FOREACH(&consumer->parts, node)
-    {
-        struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
-        bool look_up = part->position < 0;
-        waiting = waiting || now_ms < part->retry_ms;
-        if (!wants(part, look_up, now_ms))
-            continue;
-        int32_t leader = leader_of(consumer, part);
-        if (leader < 0) {
-            part_retry(part, true);
-            waiting = true;
-        } else if (look_up || !leader_is_busy(consumer, leader)) {
-            ask(consumer, leader, look_up, now_ms);
-            return consumer_drive(consumer); /* calls may have changed the list */
-        }
-    }
+    while (drive_once(consumer, now_ms, &waiting))
+        continue;
     if (waiting && loop_timer_start(&consumer->timer, BACKOFF_MS) != ERR_OK)
         consumer->err = ERR_NOMEM;
 }

@@ -61,8 +61,8 @@ struct client_consumer {
 
 /* consumer_fetch.c: starts look-ups and fetches for every partition that wants one. */
 void consumer_drive(struct client_consumer *consumer);
-void consumer_stop(struct client_consumer *consumer, struct consumer_part *part, enum err err,
-    int16_t code);
+void consumer_stop(
+    struct client_consumer *consumer, struct consumer_part *part, enum err err, int16_t code);
 struct consumer_part *consumer_find(
     const struct client_consumer *consumer, struct str topic, int32_t partition);
 void consumer_drop_data(struct consumer_part *part);

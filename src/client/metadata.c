@@ -76,8 +76,8 @@ client_cluster_id(const struct client *client)
 /* ---- taking an answer ---- */
 
 static enum err
-keep_topic(struct client *client,
-    const struct proto_metadata_response_metadata_response_topic *answer)
+keep_topic(
+    struct client *client, const struct proto_metadata_response_metadata_response_topic *answer)
 {
     int32_t count = 0;
     for (int32_t i = 0; i < answer->partitions.count; i++)
@@ -86,7 +86,7 @@ keep_topic(struct client *client,
     if (count > answer->partitions.count)
         return ERR_CORRUPT;
     size_t size = sizeof(struct client_topic_entry) +
-        (size_t)count * sizeof(struct client_partition) + answer->name.len;
+                  (size_t)count * sizeof(struct client_partition) + answer->name.len;
     struct client_topic_entry *entry = mem_calloc(1, size);
     struct client_topic_entry *old;
     if (entry == NULL)
@@ -191,7 +191,8 @@ fill_request(struct client *client, struct proto_metadata_request *request)
     if (request->topics.items == NULL)
         return ERR_NOMEM;
     for (want = client->wants; want != NULL; want = want->hh.next) {
-        struct str name = arena_str(&client->metadata_arena, (struct str){want->name, want->name_len});
+        struct str name =
+            arena_str(&client->metadata_arena, (struct str){want->name, want->name_len});
         if (str_is_null(name))
             return ERR_NOMEM;
         request->topics.items[i++].name = name;
@@ -206,8 +207,7 @@ send_refresh(struct client *client)
     struct client_call *call = &client->metadata_call;
     ASSERT(!call->active); /* one at a time */
     arena_reset(&client->metadata_arena);
-    struct proto_metadata_request *request =
-        arena_alloc(&client->metadata_arena, sizeof *request);
+    struct proto_metadata_request *request = arena_alloc(&client->metadata_arena, sizeof *request);
     list_splice(&client->refresh_now, &client->refresh_next);
     call->target = CLIENT_TARGET_ANY;
     call->key = 3;

@@ -62,10 +62,10 @@ topic_grow(struct producer_topic *topic, int32_t count)
         }
         part->topic = topic;
         part->index = i;
-        LIST_FOREACH(&part->queue, node)
-        LIST_ENTRY(node, struct producer_batch, link)->part = part;
-        LIST_FOREACH(&part->in_flight, node)
-        LIST_ENTRY(node, struct producer_batch, link)->part = part;
+        LIST_FOREACH (&part->queue, node)
+            LIST_ENTRY(node, struct producer_batch, link)->part = part;
+        LIST_FOREACH (&part->in_flight, node)
+            LIST_ENTRY(node, struct producer_batch, link)->part = part;
     }
     mem_free(topic->parts);
     topic->parts = parts;
@@ -155,7 +155,8 @@ on_init(struct client_call *call)
         return;
     }
     producer->init_error = call->err == ERR_OK ? response->error_code : 0;
-    producer->init_failed = call->err == ERR_UNSUPPORTED ||
+    producer->init_failed =
+        call->err == ERR_UNSUPPORTED ||
         (call->err == ERR_OK && !client_error_is_retriable(response->error_code, &refresh));
     /* Otherwise the timer tries again. */
     if (loop_timer_start(&producer->timer, 100) != ERR_OK)
@@ -276,8 +277,7 @@ client_producer_send(struct client_producer *producer, const struct client_recor
     if (err != ERR_OK)
         return err;
     /* Full batches, and the first record of an idle partition, are worth a look. */
-    if (was_idle ||
-        LIST_ENTRY(part->queue.next, struct producer_batch, link)->sealed)
+    if (was_idle || LIST_ENTRY(part->queue.next, struct producer_batch, link)->sealed)
         producer_drain(producer);
     return ERR_OK;
 }
@@ -325,7 +325,7 @@ client_producer_flush(struct client_producer *producer, int64_t timeout_ms)
     if (producer->outstanding == 0)
         return ERR_OK;
     return client_run_until(producer->opts.client, &producer->flushed, timeout_ms) ? ERR_OK
-                                                                                  : ERR_TIMEOUT;
+                                                                                   : ERR_TIMEOUT;
 }
 
 int64_t

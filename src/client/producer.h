@@ -23,22 +23,22 @@ struct client_delivery {
     enum err err;       /* the network's; OK when the broker answered */
     int16_t error_code; /* the broker's; 0 when the record is in */
     int32_t partition;
-    int64_t offset;     /* -1 when unknown (acks=0, errors) */
-    int64_t timestamp;  /* the record's, or the broker's with LogAppendTime */
+    int64_t offset;    /* -1 when unknown (acks=0, errors) */
+    int64_t timestamp; /* the record's, or the broker's with LogAppendTime */
     void *opaque;
 };
 
 struct client_producer_opts {
     struct client *client;
-    int16_t acks;                  /* 0, 1, -1 */
-    bool idempotent;               /* needs acks -1 */
+    int16_t acks;    /* 0, 1, -1 */
+    bool idempotent; /* needs acks -1 */
     int64_t linger_ms;
-    size_t batch_bytes;            /* 0: 1,000,000; at most what the topic's max.message.bytes allows */
-    size_t buffer_bytes;           /* 0: 64 MiB; a send above it is refused with FULL */
-    size_t request_bytes_max;      /* 0: 8 MiB */
-    int64_t delivery_timeout_ms;   /* 0: 120 s, retries included */
+    size_t batch_bytes;       /* 0: 1,000,000; at most what the topic's max.message.bytes allows */
+    size_t buffer_bytes;      /* 0: 64 MiB; a send above it is refused with FULL */
+    size_t request_bytes_max; /* 0: 8 MiB */
+    int64_t delivery_timeout_ms; /* 0: 120 s, retries included */
     enum compress_codec codec;
-    int level;                     /* COMPRESS_LEVEL_DEFAULT or one of the codec's */
+    int level; /* COMPRESS_LEVEL_DEFAULT or one of the codec's */
     void (*on_delivery)(void *ctx, const struct client_delivery *delivery); /* may be NULL */
     void *ctx;
 };
@@ -64,8 +64,8 @@ void client_producer_free(struct client_producer **producer);
 MUST_USE enum err client_producer_send(
     struct client_producer *producer, const struct client_record *record);
 /* The same, running the loop on AGAIN and FULL for at most so long (then TIMEOUT). */
-MUST_USE enum err client_producer_send_wait(struct client_producer *producer,
-    const struct client_record *record, int64_t timeout_ms);
+MUST_USE enum err client_producer_send_wait(
+    struct client_producer *producer, const struct client_record *record, int64_t timeout_ms);
 /* Sends what is gathered without waiting for linger, and runs the loop until every record's fate is
  * known; TIMEOUT otherwise. */
 MUST_USE enum err client_producer_flush(struct client_producer *producer, int64_t timeout_ms);

@@ -1,7 +1,9 @@
-/* client/producer_batch.c - gathering records of one partition into batches, and telling their fate.
+/* client/producer_batch.c - gathering records of one partition into batches, and telling their
+ * fate.
  *
  * Invariants: I1 only the last batch of a queue is open. I2 buffered_bytes counts each record of a
- * batch from add to end. I3 notes has one entry a record, in order of offset. Threads: the loop's. */
+ * batch from add to end. I3 notes has one entry a record, in order of offset. Threads: the loop's.
+ */
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "client/producer_priv.h"
@@ -69,8 +71,7 @@ producer_batch_add(struct producer_part *part, const struct client_record *recor
     struct producer_batch *batch = last_open(part);
     if (BATCH_HEADER_SIZE + size > producer->opts.batch_bytes && producer->opts.codec == 0)
         return ERR_LIMIT;
-    if (batch != NULL &&
-        batch_builder_size(&batch->builder) + size > producer->opts.batch_bytes) {
+    if (batch != NULL && batch_builder_size(&batch->builder) + size > producer->opts.batch_bytes) {
         enum err err = producer_batch_seal(batch);
         if (err != ERR_OK)
             return err;
@@ -104,9 +105,8 @@ bool
 producer_batch_due(const struct producer_batch *batch, int64_t now_ms)
 {
     const struct client_producer *producer = batch->part->topic->producer;
-    return now_ms >= batch->retry_ms &&
-        (batch->sealed || producer->pushing ||
-            now_ms - batch->created_ms >= producer->opts.linger_ms);
+    return now_ms >= batch->retry_ms && (batch->sealed || producer->pushing ||
+                                            now_ms - batch->created_ms >= producer->opts.linger_ms);
 }
 
 void
@@ -139,7 +139,8 @@ producer_batch_end(struct producer_batch *batch, enum err err, int16_t code, int
         producer->flushed = true;
     } else {
         size_t freed = batch->bytes.len;
-        producer->buffered_bytes -= freed < producer->buffered_bytes ? freed : producer->buffered_bytes;
+        producer->buffered_bytes -=
+            freed < producer->buffered_bytes ? freed : producer->buffered_bytes;
     }
     producer->room = true;
     client_wake(producer->opts.client);

@@ -1,4 +1,5 @@
-/* client/producer_priv.h - the producer's parts, for producer.c, producer_batch.c, producer_send.c. */
+/* client/producer_priv.h - the producer's parts, for producer.c, producer_batch.c, producer_send.c.
+ */
 #ifndef CLIENT_PRODUCER_PRIV_H
 #define CLIENT_PRODUCER_PRIV_H
 
@@ -69,11 +70,12 @@ struct client_producer {
 };
 
 /* producer_batch.c */
-MUST_USE enum err producer_batch_add(struct producer_part *part, const struct client_record *record);
+MUST_USE enum err producer_batch_add(
+    struct producer_part *part, const struct client_record *record);
 MUST_USE enum err producer_batch_seal(struct producer_batch *batch);
 /* Tells every record's fate and frees the batch. */
-void producer_batch_end(struct producer_batch *batch, enum err err, int16_t code, int64_t base_offset,
-    int64_t append_time);
+void producer_batch_end(struct producer_batch *batch, enum err err, int16_t code,
+    int64_t base_offset, int64_t append_time);
 bool producer_batch_due(const struct producer_batch *batch, int64_t now_ms);
 
 /* producer_send.c */

@@ -1,10 +1,10 @@
 /* client/producer_send.c - which batches go to which broker when, and what their answers mean.
  *
  * What: producer_drain makes one Produce request for each broker that leads partitions with a batch
- * that is due. A batch that failed in a way that may pass goes back to the front of its queue; until
- * the oldest of a partition has succeeded that partition sends one batch at a time, so order stands.
- * Invariants: I1 in_flight and queue of a partition, in this order, are in the order of sending.
- * I2 a batch keeps its sequence over retries. Threads: the loop's. */
+ * that is due. A batch that failed in a way that may pass goes back to the front of its queue;
+ * until the oldest of a partition has succeeded that partition sends one batch at a time, so order
+ * stands. Invariants: I1 in_flight and queue of a partition, in this order, are in the order of
+ * sending. I2 a batch keeps its sequence over retries. Threads: the loop's. */
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "client/producer_priv.h"
@@ -126,8 +126,8 @@ on_produced(struct client_call *call)
         if (answer == NULL)
             batch_answered(batch, ERR_CORRUPT, 0, -1, -1);
         else
-            batch_answered(batch, ERR_OK, answer->error_code, answer->base_offset,
-                answer->log_append_time_ms);
+            batch_answered(
+                batch, ERR_OK, answer->error_code, answer->base_offset, answer->log_append_time_ms);
     }
     bool canceled = call->err == ERR_CANCELED;
     request_free(request);
@@ -194,8 +194,8 @@ request_topic(struct producer_request *request, const struct producer_topic *top
     }
     last = &message->topic_data.items[message->topic_data.count];
     last->name = str_of(topic->name);
-    last->partition_data.items =
-        arena_calloc(&request->arena, (size_t)topic->part_count, sizeof *last->partition_data.items);
+    last->partition_data.items = arena_calloc(
+        &request->arena, (size_t)topic->part_count, sizeof *last->partition_data.items);
     if (last->partition_data.items == NULL)
         return NULL;
     message->topic_data.count++;
@@ -260,8 +260,7 @@ request_start(struct producer_request *request)
 static struct producer_request *
 find_open(struct list *open, int32_t node_id)
 {
-    LIST_FOREACH(open, node)
-    {
+    LIST_FOREACH (open, node) {
         struct producer_request *request = LIST_ENTRY(node, struct producer_request, link);
         if (request->node_id == node_id)
             return request;
@@ -324,8 +323,8 @@ arm_timer(struct client_producer *producer, int64_t now_ms)
             struct producer_batch *batch =
                 LIST_ENTRY(part->queue.next, struct producer_batch, link);
             int64_t due_ms = batch->sealed || producer->pushing
-                ? now_ms + 1
-                : batch->created_ms + producer->opts.linger_ms;
+                                 ? now_ms + 1
+                                 : batch->created_ms + producer->opts.linger_ms;
             if (due_ms < batch->retry_ms)
                 due_ms = batch->retry_ms;
             if (due_ms < next_ms)
@@ -354,8 +353,7 @@ producer_drain(struct client_producer *producer)
 void
 producer_cancel_requests(struct client_producer *producer)
 {
-    LIST_FOREACH(&producer->requests, node)
-    {
+    LIST_FOREACH (&producer->requests, node) {
         struct producer_request *request = LIST_ENTRY(node, struct producer_request, link);
         client_call_cancel(&request->call);
     }
