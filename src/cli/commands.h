@@ -1,0 +1,14 @@
+/* cli/commands.h - every command of the table. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+/* Ends with NULL; in the order of the overview. */
+extern const struct cli_command *const cli_commands[];
+
+extern const struct cli_command cli_topic_list, cli_topic_describe, cli_topic_create,
+    cli_topic_delete;
+extern const struct cli_command cli_produce, cli_consume;
+
+#endif
