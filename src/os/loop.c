@@ -25,8 +25,6 @@ void
 loop_fini(struct loop *loop)
 {
     ASSERT(heap_peek(&loop->timers) == NULL);
-    for (struct list *at; (at = list_pop(&loop->deferred)) != NULL;)
-        LIST_ENTRY(at, struct loop_task, link)->queued = false;
     heap_fini(&loop->timers);
 }
 

@@ -82,7 +82,7 @@ struct pool {
 /* ---- for the environments ---- */
 
 void loop_init(struct loop *loop, const struct loop_ops *ops, struct env *env, const char *name);
-void loop_fini(struct loop *loop); /* asserts that no timer runs; drops deferred tasks */
+void loop_fini(struct loop *loop); /* asserts that no timer runs; deferred tasks are forgotten */
 /* Fires what is due at now_ms, each timer at most once. */
 void loop_fire_timers(struct loop *loop, int64_t now_ms);
 /* Fires the first due timer; false when there is none. */

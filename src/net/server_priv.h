@@ -1,0 +1,181 @@
+/* net/server_priv.h - bodies shared by the files of net/: server, reactors, connections. */
+#ifndef NET_SERVER_PRIV_H
+#define NET_SERVER_PRIV_H
+
+#include <stdatomic.h>
+
+#include "base/fsm.h"
+#include "base/map.h"
+#include "net/block.h"
+#include "net/filter.h"
+#include "net/server.h"
+#include "os/mutex.h"
+
+/* Slots kept by a reactor for reuse, and the writer memory that each may keep. */
+enum { NET_SLOTS_KEPT = 256, NET_SLOT_BUFFER_KEPT = 4096, NET_SPLICES_KEPT = 16 };
+/* Bytes of one response outside its splices. */
+enum { NET_RESPONSE_BYTES_MAX = 256 << 20 };
+
+struct net_slot_pool {
+    struct list free;
+    int free_count;
+};
+
+/* Written by the reactor's loop only, read by anyone. */
+struct net_reactor_counters {
+    _Atomic uint64_t opened, closed, frames, responses, bytes_in, bytes_out;
+    _Atomic uint64_t bad_frame, idle, frame_deadline, send_stall, error;
+};
+
+static inline void
+net_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+struct net_reactor {
+    struct net_server *server;
+    struct loop *loop;
+    int index;
+    struct list conns; /* all that are not freed yet, closed ones with pending slots too */
+    int open_count;
+    struct list starved; /* wait for frame memory */
+    struct net_block_pool blocks;
+    struct net_slot_pool slots;
+    struct net_block *scratch; /* what sockets are read into */
+    struct loop_timer sweep;
+    struct loop_timer stop_timer;
+    struct loop_task stop_task;
+    struct loop_task feed_task; /* gives freed memory to the starved */
+    bool stopping;
+    bool stop_reported;
+    struct net_reactor_counters counters;
+};
+
+struct net_listener {
+    struct list link;
+    struct net_server *server;
+    struct sock_listener *sock;
+    char *name;
+};
+
+/* Open connections of one address. */
+struct net_ip {
+    uint8_t key[16]; /* IPv4 as mapped */
+    int count;
+    UT_hash_handle hh;
+};
+
+struct net_server {
+    /* fixed at start */
+    struct net_server_opts opts; /* defaults filled in */
+    struct net_reactor *reactors;
+    struct net_ip_override *overrides;
+    struct env *env;
+
+    /* the first loop only */
+    struct list listeners;
+    struct list closed_listeners; /* their names are still in use */
+    int reactor_next;
+    double rate_tokens;
+    int64_t rate_filled_ms;
+    struct loop_timer rate_timer;
+    bool rate_paused;
+    uint64_t conn_id_next;
+    struct loop_task room_task; /* connections were closed: accept again */
+
+    struct mutex mutex; /* LEAF; guards the next block */
+    struct net_ip *ips;
+    struct list handed; /* accepted, not yet at their reactor */
+    int conn_count;
+    bool full; /* accepting stopped at connections_max */
+    bool room_posted;
+
+    _Atomic uint64_t refused;
+    _Atomic int reactors_running;
+    _Atomic bool stopping;
+    int64_t stop_timeout_ms;
+    void (*stopped)(void *ctx);
+    void *stopped_ctx;
+};
+
+enum net_conn_state { NET_CONN_OPEN, NET_CONN_DRAINING, NET_CONN_CLOSED };
+
+struct net_conn {
+    struct list link; /* server->handed, then reactor->conns */
+    struct net_server *server;
+    struct net_reactor *reactor;
+    const struct net_listener *listener;
+    struct sock *sock; /* NULL once closed */
+    struct net_filter filter;
+    struct fsm fsm;
+    int refs; /* the socket, each slot, each queued task, each running event */
+    uint64_t id;
+    void *user;
+    bool user_made;
+    struct sock_addr peer;
+    char peer_host[48];
+    uint16_t peer_port;
+    uint8_t ip_key[16];
+    struct loop_task hand_over;
+
+    /* input */
+    size_t frame_size_max;
+    struct net_block *frame; /* begun, not whole */
+    size_t frame_len;
+    size_t frame_filled;
+    struct net_block *rest; /* read, but not looked at while we take no frames */
+    size_t rest_at, rest_end;
+    uint8_t head[4];
+    uint8_t head_len;
+    bool eof;
+    bool parsing;
+    bool starved;
+    bool wants_read, wants_write; /* as told to the loop */
+    bool blocked;                 /* the peer takes nothing now */
+    struct list starved_link;
+    struct loop_timer throttle;
+    int64_t throttled_until_ms;
+
+    /* output */
+    struct list slots; /* in request order, pending ones too */
+    int slot_count;
+    size_t output_bytes; /* answered and not sent */
+    struct loop_task flush;
+
+    int64_t io_ms;            /* of the last byte either way */
+    int64_t frame_started_ms; /* 0: no frame is under way */
+    int64_t output_moved_ms;  /* last progress, or when output appeared */
+};
+
+/* conn.c */
+/* On the reactor; takes the sock inside. */
+void net_conn_open(struct loop_task *hand_over);
+void net_conn_unref(struct net_conn *conn);
+void net_conn_drain(struct net_conn *conn);
+void net_conn_sweep(struct net_conn *conn, int64_t now_ms);
+void net_conn_free_forced(struct net_conn *conn);
+void net_conn_wants_update(struct net_conn *conn);
+bool net_conn_has_room(const struct net_conn *conn);
+
+/* conn_in.c */
+void net_conn_readable(void *ctx);
+/* Takes frames again after a pause, first those that were read already. */
+void net_conn_input_resume(struct net_conn *conn);
+void net_conn_input_clear(struct net_conn *conn);
+
+/* conn_out.c */
+void net_conn_writable(void *ctx);
+void net_conn_flush(struct net_conn *conn);
+void net_conn_flush_task(struct loop_task *task);
+struct net_slot *net_slot_new(struct net_conn *conn);
+void net_slot_recycle(struct net_slot *slot);
+void net_conn_output_clear(struct net_conn *conn, bool pending_too);
+void net_slot_pool_fini(struct net_slot_pool *pool);
+
+/* server.c */
+void net_reactor_conn_closed(struct net_reactor *reactor, struct net_conn *conn);
+void net_reactor_memory_freed(struct net_reactor *reactor);
+
+#endif
