@@ -168,6 +168,7 @@ struct batch_iter {
     int32_t count;
     int32_t index; /* of the next record */
     bool log_append_time;
+    bool strict; /* set after init: lengths below -1 are CORRUPT instead of null */
     enum err err;
     const char *what; /* static text of a failure, else NULL */
 };

@@ -64,6 +64,7 @@ struct batch_builder {
     int64_t max_timestamp_offset;
     int64_t offset_next;
     int32_t count;
+    bool out_failed_before; /* out's failure was there at init; it stays */
     enum err err;
 };
 
@@ -83,6 +84,11 @@ size_t batch_builder_record_size(const struct batch_builder_record *record);
 MUST_USE enum err batch_builder_finish(struct batch_builder *b);
 /* Gives up: out is cut back to where the batch began. */
 void batch_builder_abort(struct batch_builder *b);
+
+/* Appends the batch to out with its records, which the caller has unpacked, in another codec. All
+ * else in the header stays, but length and checksum. LIMIT, NOMEM. */
+MUST_USE enum err batch_recompress(const struct batch_view *batch, struct bytes unpacked,
+    enum compress_codec codec, int level, struct compress_ctx *ctx, struct buf *out);
 
 /* One end-of-transaction marker, a whole batch with one control record (type ABORT or COMMIT). */
 struct batch_marker_opts {
