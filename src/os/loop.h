@@ -38,7 +38,7 @@ struct env *loop_env(struct loop *loop);
 /* True on the loop's thread (in the simulator: while one of its events runs). Any thread. */
 bool loop_is_current(const struct loop *loop);
 /* Real, for programs whose main thread is the loop: runs here until loop_stop from another thread
- * or loop_quit from an event. Instead of loop_start. */
+ * or loop_quit from an event (one that came before counts). Instead of loop_start; repeatable. */
 void loop_run_here(struct loop *loop);
 void loop_quit(struct loop *loop);
 /* Real, for the loop that serves the process: fn runs on the loop for each SIGINT and SIGTERM. Once

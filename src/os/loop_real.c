@@ -230,6 +230,7 @@ loop_real_run_here(struct loop *loop)
     sigaddset(&pipe_only, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
     loop_real_run(real);
+    atomic_store(&real->stopping, false); /* it may run here again */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
