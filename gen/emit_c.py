@@ -134,6 +134,8 @@ def op(field, index, version, message):
         code.append("PROTO_NULLABLE")
     if message.is_flexible(version) and not field.compact_never:
         code.append("PROTO_COMPACT")
+    if field.tag is not None:
+        code.append("PROTO_TAGGED")
     return f"{{{' | '.join(code)}, {index}}}"
 
 

@@ -174,6 +174,17 @@ decode_array(struct decoder *d, const struct proto_field *field, int code, struc
         out->count = count;
 }
 
+/* In front of a struct that may be null: a byte, or a varint when it is tagged. */
+static bool
+decode_is_null(struct reader *r, int code)
+{
+    if (!(code & PROTO_NULLABLE))
+        return false;
+    if (code & PROTO_TAGGED)
+        return (int32_t)reader_uvarint(r) <= 0;
+    return reader_i8(r) < 0;
+}
+
 static void
 decode_struct_field(struct decoder *d, const struct proto_field *field, int code, void *at)
 {
@@ -184,9 +195,7 @@ decode_struct_field(struct decoder *d, const struct proto_field *field, int code
         return;
     }
     *(void **)at = NULL;
-    if ((code & PROTO_NULLABLE) && reader_i8(d->r) < 0)
-        return;
-    if (d->r->err != ERR_OK)
+    if (decode_is_null(d->r, code) || d->r->err != ERR_OK)
         return;
     void *item = arena_alloc(d->arena, field->schema->size);
     if (item == NULL) {

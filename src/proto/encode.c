@@ -123,7 +123,7 @@ encode_struct_field(struct encoder *e, const struct proto_field *field, int code
         return;
     }
     if (code & PROTO_NULLABLE)
-        writer_i8(e->w, item == NULL ? -1 : 1);
+        writer_i8(e->w, item != NULL ? 1 : code & PROTO_TAGGED ? 0 : -1); /* tagged: a varint */
     if (item != NULL)
         encode_struct(e, field->schema, proto_plan_of(field->schema, e->version), item);
 }

@@ -26,6 +26,7 @@ enum {
     PROTO_TYPE_MASK = 0x0f,
     PROTO_NULLABLE = 0x10,
     PROTO_COMPACT = 0x20,
+    PROTO_TAGGED = 0x40,
 };
 
 struct proto_op {
