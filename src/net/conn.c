@@ -18,6 +18,9 @@
 #include "base/limits.h"
 #include "net/server_priv.h"
 
+/* A peer that closed its side has mostly left altogether; it gets what is ready in this time. */
+enum { HALF_CLOSED_MS = 5000 };
+
 static const struct fsm_state conn_states[] = {
     [NET_CONN_OPEN] = {"open", FSM_BIT(NET_CONN_DRAINING) | FSM_BIT(NET_CONN_CLOSED)},
     [NET_CONN_DRAINING] = {"draining", FSM_BIT(NET_CONN_CLOSED)},
@@ -231,7 +234,8 @@ net_conn_sweep(struct net_conn *conn, int64_t now_ms)
     if (opts->idle_ms >= 0 && conn->slot_count == 0 && now_ms - conn->io_ms > opts->idle_ms) {
         net_count(&reactor->counters.idle, 1);
         net_conn_close(conn, "idle");
-    } else if (conn->eof && now_ms - conn->io_ms > opts->send_stall_ms) {
+    } else if (conn->eof && (now_ms - conn->io_ms > opts->send_stall_ms ||
+                                now_ms - conn->io_ms > HALF_CLOSED_MS)) {
         net_conn_close(conn, "peer left");
     }
 }

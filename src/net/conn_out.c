@@ -155,7 +155,7 @@ slot_end(struct net_slot *slot, enum slot_state state)
 {
     struct net_conn *conn = slot->conn;
     ASSERT(slot->state == SLOT_PENDING);
-    ASSERT_SLOW(loop_is_current(conn->reactor->loop));
+    ASSERT_SLOW(conn->server->freeing || loop_is_current(conn->reactor->loop));
     slot->state = (int)state;
     if (conn->sock == NULL) {
         net_slot_recycle(slot);

@@ -467,6 +467,7 @@ net_server_free(struct net_server **slot)
     if (server == NULL)
         return;
     *slot = NULL;
+    server->freeing = true;
     server->room_posted = true; /* nobody is there to accept again */
     struct list *node;
     while ((node = list_pop(&server->handed)) != NULL) {

@@ -73,6 +73,7 @@ struct net_server {
     struct net_reactor *reactors;
     struct net_ip_override *overrides;
     struct env *env;
+    bool freeing; /* no loop runs any more */
 
     /* the first loop only */
     struct list listeners;
