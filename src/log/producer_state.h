@@ -23,9 +23,12 @@ enum { PRODUCER_BATCHES_KEPT = 5 };
 
 struct producer_state_opts {
     int64_t expiration_ms; /* producer.id.expiration.ms */
-    int32_t
-        producer_count_max; /* ceiling; an append of a new id beyond it is refused. 0: default */
+    /* Ceiling; 0: the default. Beyond it the producer that wrote longest ago and has no open
+     * transaction is forgotten; when all have one, a client's new id is refused. */
+    int32_t producer_count_max;
 };
+
+enum { PRODUCER_COUNT_MAX_DEFAULT = 100000 };
 
 struct producer_batch {
     int64_t last_offset;
@@ -78,21 +81,27 @@ struct producer_append_opts {
     int32_t sequence_lowest; /* lowest sequence seen while verifying; -1: none */
 };
 
-/* What one append (one or several batches) would do; begin, check each batch, then commit after the
- * write succeeded, or drop. Small and on the caller's stack; it borrows ps and allocates only for
- * more than a few producers in one append. */
+/* What one append (one or several batches) would do: begin, check each batch, reserve, write, then
+ * commit; or drop. On the caller's stack; it borrows ps, which nobody else may change until the
+ * end. */
+struct producer_append_slot;
+struct producer_append_txn {
+    int64_t producer_id;
+    int64_t first_offset;
+};
+
 struct producer_append {
     struct producer_state *ps;
     struct producer_append_opts opts;
-    struct producer_entry *entries; /* updated copies, one per producer id of the append */
-    int32_t entry_count, entry_capacity;
-    struct producer_txn_end *txn_ends;
-    int32_t txn_end_count, txn_end_capacity;
-    struct producer_entry entry_one;
-    struct producer_txn_end txn_end_one;
-    /* Set by a refusal */
+    struct producer_append_slot *slots;  /* owned; one per producer of the append */
+    struct producer_append_txn *started; /* owned; transactions begun */
+    struct producer_txn_end *ends;       /* owned */
+    int32_t slot_count, slot_capacity;
+    int32_t started_count, started_capacity;
+    int32_t end_count, end_capacity;
+    bool reserved;
     struct producer_batch duplicate; /* of LOG_REJECT_DUPLICATE */
-    const char *what;                /* static text; "" when none */
+    const char *what;                /* static text of a refusal; "" when none */
 };
 
 void producer_append_begin(
@@ -143,7 +152,7 @@ int64_t producer_state_oldest_txn_timestamp(const struct producer_state *ps);
 const struct producer_entry *producer_state_find(
     const struct producer_state *ps, int64_t producer_id);
 int32_t producer_state_count(const struct producer_state *ps);
-/* In the order of first appearance; false stops. */
+/* The one that wrote longest ago first; false stops. */
 void producer_state_each(const struct producer_state *ps,
     bool (*fn)(void *ctx, const struct producer_entry *entry), void *ctx);
 /* Drops producers idle for expiration_ms and without an open transaction. */
