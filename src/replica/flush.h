@@ -19,7 +19,6 @@ struct replica_flush_service {
     bool ack_flush;
     _Atomic uint64_t flushes;      /* done */
     _Atomic uint64_t flush_errors; /* each took a partition out of service */
-    _Atomic int64_t in_flight;
 };
 
 #endif

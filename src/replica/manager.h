@@ -19,6 +19,7 @@
 #include "replica/partition.h"
 
 struct log_manager;
+struct meta_config_rules;
 struct meta_delta;
 struct meta_image;
 struct replica_manager;
@@ -35,8 +36,9 @@ struct replica_manager_events {
 
 struct replica_manager_opts {
     struct env *env;
-    struct log_manager *logs; /* process lifetime, not owned */
-    struct pool *pool;        /* for flushes; not owned */
+    struct log_manager *logs;              /* process lifetime, not owned */
+    struct pool *pool;                     /* for flushes; not owned */
+    const struct meta_config_rules *rules; /* process lifetime, not owned */
     int32_t node_id;
     bool ack_flush;        /* log.ack.flush: the high watermark covers only flushed bytes */
     int32_t session_slots; /* max.incremental.fetch.session.cache.slots */
@@ -45,7 +47,7 @@ struct replica_manager_opts {
 
 MUST_USE enum err replica_manager_new(
     const struct replica_manager_opts *opts, struct replica_manager **out);
-/* Stopped; the logs are closed by the log manager's owner afterwards. */
+/* Stopped, and the pool gone or idle; the logs are closed by the log manager's owner afterwards. */
 void replica_manager_free(struct replica_manager **mgr);
 
 /* Reconciles the opened logs with the first image: logs the image does not place here are renamed
@@ -57,7 +59,11 @@ MUST_USE enum err replica_manager_start(
  * partition that fails is offline and reported; the others go on. */
 void replica_manager_apply(
     struct replica_manager *mgr, const struct meta_delta *delta, const struct meta_image *image);
-/* Ends every waiter (RESIGNED) and waits for running flushes. Writes the checkpoints. */
+/* Any thread, any lock: a log directory went offline (log_manager_opts.dir_failed). Its partitions
+ * are taken out of service soon, on the pool. */
+void replica_manager_dir_failed(struct replica_manager *mgr);
+/* Ends every waiter (RESIGNED), refuses what comes, writes the high watermarks. Flushes that run
+ * end by themselves: free the pool before the manager. */
 void replica_manager_stop(struct replica_manager *mgr);
 
 /* ---- for everyone ---- */

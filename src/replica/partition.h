@@ -95,22 +95,30 @@ enum replica_origin {
     REPLICA_ORIGIN_COORDINATOR, /* our own records: control batches allowed */
 };
 
+/* One record that was refused. */
+struct replica_record_error {
+    int32_t index; /* in its batch */
+    struct str text;
+};
+
 struct replica_append {
     /* in */
     uint8_t *batches; /* mutable: offsets and epoch are patched in place */
     size_t len;
     enum replica_origin origin;
-    int16_t acks;            /* -1: refuses when the ISR is too small */
-    int32_t leader_epoch;    /* the epoch the caller appends under, or -1 for any */
-    int16_t produce_version; /* zstd needs 7; ignored for the coordinator */
+    int16_t acks;         /* -1: refuses when the ISR is too small */
+    int32_t leader_epoch; /* the epoch the caller appends under, or -1 for any */
+    struct arena *arena;  /* for the details of a refusal */
     /* out; base_offset -1 when nothing was appended */
     int64_t base_offset;
     int64_t last_offset;        /* acks=all is done when HW > last_offset */
     int64_t log_append_time_ms; /* -1 with CreateTime */
-    int64_t log_start_offset;
+    int64_t log_start_offset;   /* -1 unless known */
     int32_t leader_epoch_used;
-    bool duplicate;               /* an idempotent retry: the old offsets, nothing written */
-    struct log_append_result log; /* record-level details when refused */
+    bool duplicate;   /* an idempotent retry: the old offsets, nothing written */
+    const char *what; /* why it was refused; static text, NULL when there is nothing to add */
+    struct replica_record_error *record_errors; /* in the arena */
+    int32_t record_error_count;
 };
 /* Appends to the leader's log and sees to it that it is flushed (log.ack.flush). The answer to
  * acks=all is due when a waiter for HW >= last_offset + 1 ends. Waiters woken by the append (no
@@ -144,6 +152,7 @@ struct replica_fetch {
     bool diverging; /* no records: the reader's history ends at diverging_epoch/_end_offset */
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
+    bool zstd; /* the topic is compressed with zstd by the broker: Fetch below v10 cannot have it */
     struct log_slice slice;          /* file NULL when empty; the reference is the caller's */
     struct log_aborted_txn *aborted; /* in the arena; NULL unless bound is LSO */
     int32_t aborted_count;

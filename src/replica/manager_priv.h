@@ -1,0 +1,42 @@
+/* replica/manager_priv.h - the body of the manager, for its sibling files and unit tests. */
+#ifndef REPLICA_MANAGER_PRIV_H
+#define REPLICA_MANAGER_PRIV_H
+
+#include "base/map.h"
+#include "os/mutex.h"
+#include "replica/fetch_session.h"
+#include "replica/manager.h"
+#include "replica/partition_priv.h"
+
+/* As in Kafka. */
+enum { REPLICA_SESSION_SHARDS = 8, REPLICA_SESSION_EVICTION_MS = 120000 };
+
+struct replica_topic {
+    UT_hash_handle hh;
+    char *name; /* owned; the key */
+    size_t name_len;
+    struct uuid id;
+    struct replica_partition **parts; /* by index; a reference each, NULL when not here */
+    int32_t capacity;
+    int32_t count; /* of those that are here */
+};
+
+struct replica_manager {
+    /* Fixed at creation. */
+    struct replica_manager_opts opts;
+    struct replica_shared shared;
+    struct replica_fetch_sessions *sessions; /* owned */
+
+    struct mutex mutex;
+    /* Under the mutex. */
+    struct replica_topic *topics;
+    int64_t partition_count;
+
+    /* Looks for failed logs, on the pool. */
+    struct pool_work sweep_work;
+    _Atomic int sweeps_asked; /* the work is queued while > 0 */
+};
+
+void replica_sweep_init(struct replica_manager *mgr);
+
+#endif

@@ -1,0 +1,400 @@
+/* replica/partition.c - a partition's life, its role, its high watermark and who waits for it.
+ *
+ * States: NONE -> LEADER <-> FOLLOWER by set_role; out of service (log NULL) by take_down, for
+ * good. Invariants: I1 high_watermark <= log end; I2 with log.ack.flush the high watermark moves
+ * only to what is flushed (the checkpointed one is where it starts); I3 high_watermark never moves
+ * back while a role lasts; I4 only a leader has waiters; I5 a waiter is in a list exactly while
+ * `armed`. Threads: any, under the mutex; waiters are called after it is dropped. Errors: Kafka's
+ * codes for callers; a failed write or flush takes the partition out of service. */
+#include "replica/partition.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "replica/partition_priv.h"
+
+/* ---- life ---- */
+
+enum err
+replica_partition_new(const struct replica_partition_opts *opts, struct replica_partition **out)
+{
+    struct replica_partition *part = mem_calloc(1, sizeof *part + opts->topic.len + 1);
+    char *name;
+
+    if (part == NULL)
+        return ERR_NOMEM;
+    name = (char *)(part + 1);
+    memcpy(name, opts->topic.data, opts->topic.len);
+    part->shared = opts->shared;
+    part->topic = (struct str){name, opts->topic.len};
+    part->topic_id = opts->topic_id;
+    part->index = opts->index;
+    part->log = opts->log;
+    part->offline = opts->log == NULL;
+    part->leader_id = -1;
+    part->leader_epoch = -1;
+    part->isr_min = 1;
+    part->cleanup_delete = true;
+    atomic_init(&part->refs, 1);
+    mutex_init(&part->mutex, MUTEX_RANK_PARTITION);
+    for (int i = 0; i < 3; i++)
+        list_init(&part->waiters[i]);
+    replica_flush_init(part);
+    if (part->log != NULL) {
+        part->high_watermark = log_high_watermark(part->log);
+        part->flushed_offset = log_recovery_point(part->log);
+    }
+    *out = part;
+    return ERR_OK;
+}
+
+void
+replica_partition_ref(struct replica_partition *part)
+{
+    int before = atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
+
+    ASSERT(before > 0);
+}
+
+void
+replica_partition_unref(struct replica_partition **part_ref)
+{
+    struct replica_partition *part = *part_ref;
+    int before;
+
+    if (part == NULL)
+        return;
+    *part_ref = NULL;
+    before = atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel);
+    ASSERT(before > 0);
+    if (before > 1)
+        return;
+    for (int i = 0; i < 3; i++)
+        ASSERT(list_empty(&part->waiters[i]));
+    ASSERT(part->flush_state == REPLICA_FLUSH_CLEAN);
+    mutex_fini(&part->mutex);
+    mem_free(part->followers);
+    mem_free(part);
+}
+
+struct str
+replica_partition_topic(const struct replica_partition *part)
+{
+    return part->topic;
+}
+
+struct uuid
+replica_partition_topic_id(const struct replica_partition *part)
+{
+    return part->topic_id;
+}
+
+int32_t
+replica_partition_index(const struct replica_partition *part)
+{
+    return part->index;
+}
+
+/* ---- what it is now ---- */
+
+void
+replica_partition_get_state(struct replica_partition *part, struct replica_partition_state *out)
+{
+    mutex_lock(&part->mutex);
+    *out = (struct replica_partition_state){
+        .leader = part->role == REPLICA_ROLE_LEADER,
+        .offline = part->offline,
+        .leader_id = part->leader_id,
+        .leader_epoch = part->leader_epoch,
+        .isr_count = part->isr_count,
+        .high_watermark = part->high_watermark,
+    };
+    if (part->log != NULL) {
+        out->log_start_offset = log_start_offset(part->log);
+        out->last_stable_offset = log_last_stable_offset(part->log);
+        out->log_end_offset = log_end_offset(part->log);
+        out->size_bytes = log_size_bytes(part->log);
+    }
+    mutex_unlock(&part->mutex);
+}
+
+enum proto_error
+replica_partition_check(
+    const struct replica_partition *part, int32_t leader_epoch, bool leader_only)
+{
+    mutex_assert_held(&part->mutex);
+    if (part->offline)
+        return PROTO_ERROR_KAFKA_STORAGE_ERROR;
+    if (part->log == NULL)
+        return PROTO_ERROR_NOT_LEADER_OR_FOLLOWER;
+    if (leader_epoch >= 0 && leader_epoch < part->leader_epoch)
+        return PROTO_ERROR_FENCED_LEADER_EPOCH;
+    if (leader_epoch >= 0 && leader_epoch > part->leader_epoch)
+        return PROTO_ERROR_UNKNOWN_LEADER_EPOCH;
+    if (leader_only && part->role != REPLICA_ROLE_LEADER)
+        return PROTO_ERROR_NOT_LEADER_OR_FOLLOWER;
+    return PROTO_ERROR_NONE;
+}
+
+static int64_t
+watermark(const struct replica_partition *part, enum replica_watermark which)
+{
+    switch (which) {
+    case REPLICA_WATERMARK_HW: return part->high_watermark;
+    case REPLICA_WATERMARK_LSO: return log_last_stable_offset(part->log);
+    case REPLICA_WATERMARK_LEO: return log_end_offset(part->log);
+    }
+    UNREACHABLE();
+}
+
+/* ---- waiting ---- */
+
+void
+replica_waiter_init(struct replica_waiter *waiter, enum replica_watermark which, int64_t offset,
+    void (*done)(struct replica_waiter *waiter, enum replica_wake why))
+{
+    list_init(&waiter->link);
+    waiter->watermark = which;
+    waiter->offset = offset;
+    waiter->done = done;
+    waiter->armed = false;
+}
+
+bool
+replica_partition_wait(struct replica_partition *part, int32_t leader_epoch,
+    struct replica_waiter *waiter, enum replica_wake *why)
+{
+    bool armed = false;
+
+    ASSERT(waiter->done != NULL);
+    ASSERT(!waiter->armed);
+    mutex_lock(&part->mutex);
+    if (part->offline) {
+        *why = REPLICA_WAKE_FAILED;
+    } else if (part->log == NULL || part->role != REPLICA_ROLE_LEADER ||
+               (leader_epoch >= 0 && leader_epoch != part->leader_epoch)) {
+        *why = REPLICA_WAKE_RESIGNED;
+    } else if (watermark(part, waiter->watermark) >= waiter->offset) {
+        *why = REPLICA_WAKE_REACHED;
+    } else {
+        waiter->armed = true;
+        list_push(&part->waiters[waiter->watermark], &waiter->link);
+        armed = true;
+    }
+    mutex_unlock(&part->mutex);
+    return armed;
+}
+
+bool
+replica_partition_cancel(struct replica_partition *part, struct replica_waiter *waiter)
+{
+    bool armed;
+
+    mutex_lock(&part->mutex);
+    armed = waiter->armed;
+    if (armed) {
+        waiter->armed = false;
+        list_remove(&waiter->link);
+    }
+    mutex_unlock(&part->mutex);
+    return armed;
+}
+
+static void
+collect_reached(struct replica_partition *part, enum replica_watermark which, struct list *woken)
+{
+    struct list *waiters = &part->waiters[which];
+    int64_t at;
+
+    if (list_empty(waiters))
+        return;
+    at = watermark(part, which);
+    LIST_FOREACH (waiters, node) {
+        struct replica_waiter *waiter = LIST_ENTRY(node, struct replica_waiter, link);
+        if (waiter->offset > at)
+            continue;
+        list_remove(node);
+        list_push(woken, node);
+        waiter->armed = false;
+    }
+}
+
+static void
+collect_all(struct replica_partition *part, struct list *woken)
+{
+    for (int i = 0; i < 3; i++) {
+        LIST_FOREACH (&part->waiters[i], node)
+            LIST_ENTRY(node, struct replica_waiter, link)->armed = false;
+        list_splice(woken, &part->waiters[i]);
+    }
+}
+
+void
+replica_waiters_fire(struct list *woken, enum replica_wake why)
+{
+    for (struct list *node = list_pop(woken); node != NULL; node = list_pop(woken)) {
+        struct replica_waiter *waiter = LIST_ENTRY(node, struct replica_waiter, link);
+        waiter->done(waiter, why);
+    }
+}
+
+/* ---- the high watermark ---- */
+
+/* What every in-sync replica has, flushed where that is the rule. */
+static int64_t
+hw_candidate(const struct replica_partition *part)
+{
+    int64_t end = log_end_offset(part->log);
+    int64_t least = part->shared->flush.ack_flush ? part->flushed_offset : end;
+
+    for (int32_t i = 0; i < part->follower_count; i++) {
+        const struct replica_follower *follower = &part->followers[i];
+        if (follower->in_sync && follower->flushed_offset < least)
+            least = follower->flushed_offset;
+    }
+    return least < end ? least : end;
+}
+
+void
+replica_partition_advance(struct replica_partition *part, struct list *woken)
+{
+    int64_t candidate;
+
+    mutex_assert_held(&part->mutex);
+    if (part->log == NULL || part->role != REPLICA_ROLE_LEADER)
+        return;
+    collect_reached(part, REPLICA_WATERMARK_LEO, woken);
+    candidate = hw_candidate(part);
+    if (candidate <= part->high_watermark)
+        return;
+    part->high_watermark = candidate;
+    log_set_high_watermark(part->log, candidate);
+    ASSERT(candidate <= log_end_offset(part->log));
+    ASSERT(!part->shared->flush.ack_flush || candidate <= part->flushed_offset);
+    collect_reached(part, REPLICA_WATERMARK_HW, woken);
+    collect_reached(part, REPLICA_WATERMARK_LSO, woken);
+}
+
+/* ---- roles ---- */
+
+/* The node begins to lead, or leads under a new epoch. */
+static enum err
+begin_leading(struct replica_partition *part, int32_t leader_epoch)
+{
+    part->epoch_start_offset = log_end_offset(part->log);
+    return log_epoch_assign(part->log, leader_epoch, part->epoch_start_offset);
+}
+
+/* What recovery found may not be on stable storage yet: the high watermark waits for that. */
+static void
+settle_leading(struct replica_partition *part, struct list *reached)
+{
+    if (part->shared->flush.ack_flush && part->flushed_offset < log_end_offset(part->log))
+        replica_flush_request(part);
+    replica_partition_advance(part, reached);
+}
+
+/* Lock held, log there, epoch not below. */
+static enum err
+change_role(struct replica_partition *part, const struct replica_partition_role *role,
+    struct list *ended, enum replica_role_change *change)
+{
+    bool leads = role->leader_id == part->shared->node_id;
+    enum replica_role now = leads ? REPLICA_ROLE_LEADER : REPLICA_ROLE_FOLLOWER;
+    enum err err = ERR_OK;
+
+    if (now != part->role || role->leader_epoch != part->leader_epoch) {
+        collect_all(part, ended);
+        if (leads)
+            *change = REPLICA_ROLE_LED;
+        else if (part->role == REPLICA_ROLE_LEADER)
+            *change = REPLICA_ROLE_RESIGNED;
+        if (leads)
+            err = begin_leading(part, role->leader_epoch);
+    }
+    part->role = now;
+    part->leader_id = role->leader_id;
+    part->leader_epoch = role->leader_epoch;
+    part->isr_count = role->isr_count;
+    part->isr_min = role->isr_min;
+    return err;
+}
+
+enum replica_role_change
+replica_partition_set_role(
+    struct replica_partition *part, const struct replica_partition_role *role)
+{
+    struct list ended, reached;
+    enum replica_role_change change = REPLICA_ROLE_KEPT;
+    enum err err = ERR_OK;
+
+    list_init(&ended);
+    list_init(&reached);
+    mutex_lock(&part->mutex);
+    if (part->log != NULL && role->leader_epoch >= part->leader_epoch) {
+        err = change_role(part, role, &ended, &change);
+        if (err != ERR_OK)
+            replica_partition_down(part, REPLICA_WAKE_FAILED, &ended);
+        else if (part->role == REPLICA_ROLE_LEADER)
+            settle_leading(part, &reached);
+    }
+    mutex_unlock(&part->mutex);
+    replica_waiters_fire(&ended, REPLICA_WAKE_RESIGNED);
+    replica_waiters_fire(&reached, REPLICA_WAKE_REACHED);
+    if (err != ERR_OK) {
+        replica_partition_report(part, err);
+        change = REPLICA_ROLE_RESIGNED;
+    }
+    return change;
+}
+
+void
+replica_partition_set_config(
+    struct replica_partition *part, const struct log_config *config, int32_t isr_min)
+{
+    mutex_lock(&part->mutex);
+    part->isr_min = isr_min;
+    part->zstd = !config->codec_keep && config->codec == COMPRESS_ZSTD;
+    part->cleanup_delete = config->cleanup_delete;
+    if (part->log != NULL)
+        log_set_config(part->log, config);
+    mutex_unlock(&part->mutex);
+}
+
+/* ---- out of service ---- */
+
+struct log *
+replica_partition_down(struct replica_partition *part, enum replica_wake why, struct list *woken)
+{
+    struct log *log = part->log;
+
+    mutex_assert_held(&part->mutex);
+    ASSERT(why != REPLICA_WAKE_REACHED);
+    part->log = NULL;
+    part->offline = part->offline || why == REPLICA_WAKE_FAILED;
+    part->role = REPLICA_ROLE_NONE;
+    collect_all(part, woken);
+    return log;
+}
+
+struct log *
+replica_partition_take_down(struct replica_partition *part, enum replica_wake why)
+{
+    struct list woken;
+    struct log *log;
+
+    list_init(&woken);
+    mutex_lock(&part->mutex);
+    log = replica_partition_down(part, why, &woken);
+    mutex_unlock(&part->mutex);
+    replica_waiters_fire(&woken, why);
+    return log;
+}
+
+void
+replica_partition_report(struct replica_partition *part, enum err err)
+{
+    diag_event(env_diag(part->shared->env), DIAG_ERROR, "replica", "partition_failed",
+        DIAG_STR("topic", part->topic), DIAG_I64("partition", part->index), DIAG_ERR("cause", err));
+    if (part->shared->failed != NULL)
+        part->shared->failed(part->shared->ctx, part, err);
+}

@@ -1,0 +1,205 @@
+/* replica/partition_append.c - a leader's append: who may, what was wrong, and what follows from
+ * it.
+ *
+ * The checks of the bytes (checksums, decompression) run without the lock on a copy of the log's
+ * configuration; role and state are checked before, to refuse cheaply, and again under the lock
+ * that assigns the offsets. A refusal leaves no trace. Threads: any. Errors: Kafka's; a failed
+ * write takes the partition out of service. */
+#include "replica/partition.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "log/producer_state.h"
+#include "replica/partition_priv.h"
+
+static enum proto_error
+reject_error(enum log_reject reject)
+{
+    switch (reject) {
+    case LOG_REJECT_NONE:
+    case LOG_REJECT_DUPLICATE: return PROTO_ERROR_NONE;
+    case LOG_REJECT_CORRUPT: return PROTO_ERROR_CORRUPT_MESSAGE;
+    case LOG_REJECT_INVALID_RECORD: return PROTO_ERROR_INVALID_RECORD;
+    case LOG_REJECT_INVALID_TIMESTAMP: return PROTO_ERROR_INVALID_TIMESTAMP;
+    case LOG_REJECT_MESSAGE_TOO_LARGE: return PROTO_ERROR_MESSAGE_TOO_LARGE;
+    case LOG_REJECT_RECORD_LIST_TOO_LARGE: return PROTO_ERROR_RECORD_LIST_TOO_LARGE;
+    case LOG_REJECT_UNSUPPORTED_COMPRESSION: return PROTO_ERROR_UNSUPPORTED_COMPRESSION_TYPE;
+    case LOG_REJECT_OUT_OF_ORDER_SEQUENCE: return PROTO_ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    case LOG_REJECT_INVALID_PRODUCER_EPOCH: return PROTO_ERROR_INVALID_PRODUCER_EPOCH;
+    case LOG_REJECT_INVALID_TXN_STATE: return PROTO_ERROR_INVALID_TXN_STATE;
+    case LOG_REJECT_COORDINATOR_FENCED: return PROTO_ERROR_TRANSACTION_COORDINATOR_FENCED;
+    case LOG_REJECT_TOO_MANY_PRODUCERS: return PROTO_ERROR_POLICY_VIOLATION;
+    case LOG_REJECT_OFFSETS_OUT_OF_ORDER: return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    }
+    UNREACHABLE();
+}
+
+/* The details live in the validator's memory until its next use: they move to the request's. Out of
+ * memory loses details, never the refusal. */
+static void
+keep_details(const struct replica_partition *part, struct replica_append *append, const char *what,
+    const struct log_record_error *errors, int32_t count)
+{
+    char name[LIMIT_TOPIC_NAME + 16];
+    char text[512];
+
+    append->what = what != NULL && what[0] != '\0' ? what : NULL;
+    if (count == 0 || append->arena == NULL)
+        return;
+    append->record_errors =
+        arena_calloc(append->arena, (size_t)count, sizeof *append->record_errors);
+    if (append->record_errors == NULL)
+        return;
+    snprintf(name, sizeof name, "%.*s-%d", STR_FMT(part->topic), (int)part->index);
+    for (int32_t i = 0; i < count; i++) {
+        log_record_error_text(&errors[i], name, text, sizeof text);
+        append->record_errors[i].index = errors[i].index;
+        append->record_errors[i].text = arena_str(append->arena, str_of(text));
+    }
+    append->record_error_count = count;
+}
+
+/* Who may append now. Lock held. */
+static enum proto_error
+may_append(const struct replica_partition *part, const struct replica_append *append)
+{
+    enum proto_error error = replica_partition_check(part, append->leader_epoch, true);
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    if (log_state(part->log) != LOG_OPEN)
+        return PROTO_ERROR_KAFKA_STORAGE_ERROR;
+    if (append->acks == -1 && part->isr_count < part->isr_min)
+        return PROTO_ERROR_NOT_ENOUGH_REPLICAS;
+    return PROTO_ERROR_NONE;
+}
+
+/* What a failed append means. A full disk leaves the log usable; doubt about what was written does
+ * not: the log says so by its state. Lock held. */
+static enum proto_error
+append_failed(struct replica_partition *part, enum err err, bool *down, struct list *failed)
+{
+    if (err == ERR_NOMEM)
+        return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    if (log_state(part->log) == LOG_FAILED) {
+        replica_partition_down(part, REPLICA_WAKE_FAILED, failed);
+        *down = true;
+    }
+    return PROTO_ERROR_KAFKA_STORAGE_ERROR;
+}
+
+struct append_run {
+    struct log_append_opts opts;
+    struct log_validate_result checked;
+    struct list woken, failed;
+    bool down;
+    enum err err;
+};
+
+static enum proto_error
+append_locked(struct replica_partition *part, struct replica_append *append, struct append_run *run)
+{
+    struct log_append_result result;
+    enum proto_error error = may_append(part, append);
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    append->log_start_offset = log_start_offset(part->log);
+    run->opts.leader_epoch = part->leader_epoch;
+    run->err = log_append_checked(part->log, &run->checked, &run->opts, &result);
+    if (run->err != ERR_OK)
+        return append_failed(part, run->err, &run->down, &run->failed);
+    error = reject_error(result.reject);
+    if (error != PROTO_ERROR_NONE) {
+        keep_details(part, append, result.what, result.errors, result.error_count);
+        return error;
+    }
+    ASSERT(result.last_offset >= result.first_offset);
+    append->base_offset = result.first_offset;
+    append->last_offset = result.last_offset;
+    append->log_append_time_ms = result.log_append_ms;
+    append->leader_epoch_used = part->leader_epoch;
+    append->duplicate = result.reject == LOG_REJECT_DUPLICATE;
+    if (append->duplicate)
+        return PROTO_ERROR_NONE;
+    if (part->shared->flush.ack_flush || log_flush_due(part->log))
+        replica_flush_request(part);
+    replica_partition_advance(part, &run->woken);
+    return PROTO_ERROR_NONE;
+}
+
+/* A copy of the configuration for the checks, if the append may go on at all. */
+static enum proto_error
+append_prepare(
+    struct replica_partition *part, const struct replica_append *append, struct log_config *config)
+{
+    enum proto_error error;
+
+    mutex_lock(&part->mutex);
+    error = may_append(part, append);
+    if (error == PROTO_ERROR_NONE)
+        *config = log_get_config(part->log);
+    mutex_unlock(&part->mutex);
+    return error;
+}
+
+static enum proto_error
+append_run(struct replica_partition *part, struct replica_append *append, struct append_run *run)
+{
+    struct log_config config;
+    enum proto_error error = append_prepare(part, append, &config);
+    enum err err;
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    err = log_append_check(&config, env_wall_ms(part->shared->env), append->batches, append->len,
+        &run->opts, &run->checked);
+    if (err != ERR_OK)
+        return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    if (run->checked.reject != LOG_REJECT_NONE) {
+        keep_details(
+            part, append, run->checked.what, run->checked.errors, run->checked.error_count);
+        return reject_error(run->checked.reject);
+    }
+    mutex_lock(&part->mutex);
+    error = append_locked(part, append, run);
+    mutex_unlock(&part->mutex);
+    replica_waiters_fire(&run->woken, REPLICA_WAKE_REACHED);
+    replica_waiters_fire(&run->failed, REPLICA_WAKE_FAILED);
+    if (run->down)
+        replica_partition_report(part, run->err);
+    return error;
+}
+
+enum proto_error
+replica_partition_append(struct replica_partition *part, struct replica_append *append)
+{
+    bool coordinator = append->origin == REPLICA_ORIGIN_COORDINATOR;
+    struct append_run run = {.opts = {
+                                 .origin = coordinator ? LOG_ORIGIN_COORDINATOR : LOG_ORIGIN_CLIENT,
+                                 .batches_many = coordinator,
+                                 .txn_version = PRODUCER_TXN_UNKNOWN,
+                                 .sequence_lowest = -1,
+                             }};
+    enum proto_error error;
+
+    append->base_offset = -1;
+    append->last_offset = -1;
+    append->log_append_time_ms = -1;
+    append->log_start_offset = -1;
+    append->leader_epoch_used = -1;
+    append->duplicate = false;
+    append->what = NULL;
+    append->record_errors = NULL;
+    append->record_error_count = 0;
+    list_init(&run.woken);
+    list_init(&run.failed);
+    run.opts.validator = replica_validators_take(&part->shared->validators);
+    if (run.opts.validator == NULL)
+        return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    error = append_run(part, append, &run);
+    replica_validators_give(&part->shared->validators, run.opts.validator);
+    return error;
+}

@@ -1,0 +1,261 @@
+/* replica/partition_read.c - what readers ask of a partition: records, offsets, epochs, producers.
+ *
+ * Everything runs under the partition's lock and touches files only through the log, whose slices
+ * carry references: sending goes on without the lock, even past a deletion. Threads: any. Errors:
+ * Kafka's. */
+#include "replica/partition.h"
+
+#include "base/assert.h"
+#include "replica/partition_priv.h"
+
+static enum proto_error
+read_error(enum err err)
+{
+    if (err == ERR_RANGE)
+        return PROTO_ERROR_OFFSET_OUT_OF_RANGE;
+    if (err == ERR_NOMEM)
+        return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    return PROTO_ERROR_KAFKA_STORAGE_ERROR;
+}
+
+static int64_t
+bound_of(const struct replica_partition *part, enum replica_bound bound)
+{
+    switch (bound) {
+    case REPLICA_BOUND_HW: return part->high_watermark;
+    case REPLICA_BOUND_LSO: return log_last_stable_offset(part->log);
+    case REPLICA_BOUND_LEO: return log_end_offset(part->log);
+    }
+    UNREACHABLE();
+}
+
+/* ---- records ---- */
+
+/* A reader that fetched under another leader may hold records which this log never had (KIP-595).
+ */
+static enum proto_error
+check_history(const struct replica_partition *part, struct replica_fetch *fetch)
+{
+    int32_t epoch;
+    int64_t end_offset;
+
+    if (fetch->last_fetched_epoch < 0)
+        return PROTO_ERROR_NONE;
+    log_epoch_end(part->log, fetch->last_fetched_epoch, &epoch, &end_offset);
+    if (epoch < 0 || end_offset < 0)
+        return PROTO_ERROR_OFFSET_OUT_OF_RANGE;
+    if (epoch < fetch->last_fetched_epoch || end_offset < fetch->offset) {
+        fetch->diverging = true;
+        fetch->diverging_epoch = epoch;
+        fetch->diverging_end_offset = end_offset;
+    }
+    return PROTO_ERROR_NONE;
+}
+
+static enum err
+read_aborted(const struct replica_partition *part, struct replica_fetch *fetch)
+{
+    int64_t end = fetch->slice.end_offset;
+
+    if (fetch->bound != REPLICA_BOUND_LSO || fetch->slice.file == NULL)
+        return ERR_OK;
+    return log_aborted_txns(
+        part->log, fetch->offset, end, fetch->arena, &fetch->aborted, &fetch->aborted_count);
+}
+
+static enum proto_error
+fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
+{
+    enum proto_error error = replica_partition_check(part, fetch->leader_epoch, true);
+    struct log_read_opts opts;
+    enum err err;
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    fetch->leader_epoch_now = part->leader_epoch;
+    error = check_history(part, fetch);
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    fetch->bound_offset = bound_of(part, fetch->bound);
+    opts = (struct log_read_opts){
+        .offset = fetch->offset,
+        .bound_offset = fetch->bound_offset,
+        .max_bytes = fetch->max_bytes,
+        .min_one = fetch->min_one,
+    };
+    if (!fetch->diverging) {
+        err = log_read(part->log, &opts, &fetch->slice);
+        if (err != ERR_OK)
+            return read_error(err);
+        err = read_aborted(part, fetch);
+        if (err != ERR_OK) {
+            if (fetch->slice.file != NULL)
+                env_file_close(&fetch->slice.file);
+            return read_error(err);
+        }
+    }
+    fetch->high_watermark = part->high_watermark;
+    fetch->last_stable_offset = log_last_stable_offset(part->log);
+    fetch->log_start_offset = log_start_offset(part->log);
+    fetch->zstd = part->zstd;
+    ASSERT(fetch->last_stable_offset <= fetch->high_watermark);
+    return PROTO_ERROR_NONE;
+}
+
+enum proto_error
+replica_partition_fetch(struct replica_partition *part, struct replica_fetch *fetch)
+{
+    enum proto_error error;
+
+    fetch->high_watermark = -1;
+    fetch->last_stable_offset = -1;
+    fetch->log_start_offset = -1;
+    fetch->bound_offset = -1;
+    fetch->leader_epoch_now = -1;
+    fetch->diverging = false;
+    fetch->zstd = false;
+    fetch->slice = (struct log_slice){0};
+    fetch->aborted = NULL;
+    fetch->aborted_count = 0;
+    mutex_lock(&part->mutex);
+    error = fetch_locked(part, fetch);
+    mutex_unlock(&part->mutex);
+    return error;
+}
+
+/* ---- offsets ---- */
+
+/* Just elected, and what earlier leaders acknowledged is not known to be committed yet. */
+static bool
+hw_lags_election(
+    const struct replica_partition *part, const struct replica_list_offset *list, int64_t fetchable)
+{
+    return list->bound != REPLICA_BOUND_LEO && part->role == REPLICA_ROLE_LEADER &&
+           fetchable < part->epoch_start_offset;
+}
+
+static enum proto_error
+list_by_time(struct replica_partition *part, struct replica_list_offset *list, int64_t fetchable)
+{
+    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
+    enum err err = list->timestamp == REPLICA_TIME_MAX
+                       ? log_offset_for_max_timestamp(part->log, &found)
+                       : log_offset_for_time(part->log, list->timestamp, &found);
+
+    if (err != ERR_OK)
+        return read_error(err);
+    if (found.offset >= 0 && found.offset < fetchable) {
+        list->offset = found.offset;
+        list->timestamp_found = found.timestamp;
+        list->epoch = found.leader_epoch;
+        return PROTO_ERROR_NONE;
+    }
+    return hw_lags_election(part, list, fetchable) ? PROTO_ERROR_OFFSET_NOT_AVAILABLE
+                                                   : PROTO_ERROR_NONE;
+}
+
+static enum proto_error
+list_locked(struct replica_partition *part, struct replica_list_offset *list)
+{
+    enum proto_error error = replica_partition_check(part, list->leader_epoch, true);
+    int64_t fetchable;
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    fetchable = bound_of(part, list->bound);
+    switch (list->timestamp) {
+    case REPLICA_TIME_LATEST:
+        if (hw_lags_election(part, list, fetchable))
+            return PROTO_ERROR_OFFSET_NOT_AVAILABLE;
+        list->offset = fetchable;
+        list->epoch = part->leader_epoch;
+        return PROTO_ERROR_NONE;
+    case REPLICA_TIME_EARLIEST:
+    case REPLICA_TIME_EARLIEST_LOCAL:
+        list->offset = log_start_offset(part->log);
+        list->epoch = log_epoch_for_offset(part->log, list->offset);
+        return PROTO_ERROR_NONE;
+    case REPLICA_TIME_LATEST_TIERED:
+    case REPLICA_TIME_EARLIEST_PENDING_UPLOAD: return PROTO_ERROR_NONE; /* nothing is tiered */
+    default: return list_by_time(part, list, fetchable);
+    }
+}
+
+enum proto_error
+replica_partition_list_offset(struct replica_partition *part, struct replica_list_offset *list)
+{
+    enum proto_error error;
+
+    list->offset = -1;
+    list->timestamp_found = -1;
+    list->epoch = -1;
+    mutex_lock(&part->mutex);
+    error = list_locked(part, list);
+    mutex_unlock(&part->mutex);
+    return error;
+}
+
+enum proto_error
+replica_partition_epoch_end(struct replica_partition *part, int32_t leader_epoch_current,
+    int32_t epoch_asked, int32_t *epoch, int64_t *end_offset)
+{
+    enum proto_error error;
+
+    mutex_lock(&part->mutex);
+    error = replica_partition_check(part, leader_epoch_current, true);
+    if (error == PROTO_ERROR_NONE)
+        log_epoch_end(part->log, epoch_asked, epoch, end_offset);
+    mutex_unlock(&part->mutex);
+    return error;
+}
+
+/* ---- deleting records ---- */
+
+static enum proto_error
+delete_locked(struct replica_partition *part, int64_t offset, int64_t *low_watermark)
+{
+    enum proto_error error = replica_partition_check(part, -1, true);
+    enum err err;
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    if (!part->cleanup_delete)
+        return PROTO_ERROR_POLICY_VIOLATION;
+    if (offset == -1)
+        offset = part->high_watermark;
+    if (offset < 0 || offset > part->high_watermark)
+        return PROTO_ERROR_OFFSET_OUT_OF_RANGE;
+    err = log_start_advance(part->log, offset);
+    if (err != ERR_OK)
+        return read_error(err);
+    *low_watermark = log_start_offset(part->log);
+    return PROTO_ERROR_NONE;
+}
+
+enum proto_error
+replica_partition_delete_records(
+    struct replica_partition *part, int64_t offset, int64_t *low_watermark)
+{
+    enum proto_error error;
+
+    mutex_lock(&part->mutex);
+    error = delete_locked(part, offset, low_watermark);
+    mutex_unlock(&part->mutex);
+    return error;
+}
+
+/* ---- producers ---- */
+
+enum proto_error
+replica_partition_producers(struct replica_partition *part,
+    void (*fn)(void *ctx, const struct log_producer_info *info), void *ctx)
+{
+    enum proto_error error;
+
+    mutex_lock(&part->mutex);
+    error = replica_partition_check(part, -1, true);
+    if (error == PROTO_ERROR_NONE)
+        log_producers(part->log, fn, ctx);
+    mutex_unlock(&part->mutex);
+    return error;
+}
