@@ -83,15 +83,10 @@ struct coord_machine_ops {
 /* ---- what the caller provides ---- */
 
 struct coord_log_ops {
-    /* Appends one sealed batch (offsets and epoch are patched in place) to the shard's partition
+    /* Appends sealed batches (offsets and epoch are patched in place) to the shard's partition,
      * under the epoch it was loaded for. NONE sets *last_offset. With the shard's lock held. */
     enum proto_error (*append)(
-        void *ctx, struct coord_shard *shard, uint8_t *batch, size_t len, int64_t *last_offset);
-    /* The shard has something to flush, or is doomed: call coord_shard_flush soon (once per
-     * request). With the shard's lock held. */
-    void (*wake)(void *ctx, struct coord_shard *shard);
-    /* A doomed shard unloaded itself: load it again. With the shard's lock held. */
-    void (*reload)(void *ctx, struct coord_shard *shard);
+        void *ctx, struct coord_shard *shard, uint8_t *batches, size_t len, int64_t *last_offset);
     /* Cryptographic, for member ids. */
     void (*random)(void *ctx, void *out, size_t len);
 };
@@ -154,9 +149,11 @@ int64_t coord_runtime_next_deadline(const struct coord_shard *shard);
 /* Fires the timers that are due and fails the writes that took too long (with
  * COORDINATOR_NOT_AVAILABLE; what they wrote stays written). Uses the time of coord_shard_enter. */
 void coord_runtime_tick(struct coord_shard *shard);
-/* Appends what operations submitted. A failed append dooms the shard; a doomed one unloads itself
- * here and asks to be loaded again. */
-void coord_shard_flush(struct coord_shard *shard);
+/* True when coord_shard_flush has something to do; ask before giving the lock back. */
+bool coord_shard_needs_flush(const struct coord_shard *shard);
+/* Appends what operations submitted. A failed append dooms the shard. False: the shard was doomed
+ * and unloaded itself, to be loaded again from its log. */
+MUST_USE bool coord_shard_flush(struct coord_shard *shard);
 
 /* The offset of the last record appended, -1 at first; replies up to it wait for the watermark. */
 int64_t coord_shard_last_written(const struct coord_shard *shard);
@@ -167,6 +164,8 @@ bool coord_shard_is_waiting(const struct coord_shard *shard);
 
 /* Queues one record of this operation; the bytes are copied. Failures are latched until submit. */
 void coord_shard_add(struct coord_shard *shard, struct bytes key, struct bytes value);
+/* The operation cannot say one of its records: submit will refuse with this. */
+void coord_shard_add_failed(struct coord_shard *shard, enum err err);
 /* Ends the operation's records: all of them go in one batch. LIMIT (more than a batch holds) and
  * NOMEM refuse: nothing happened. With `apply`, the machine's apply is called for each; then
  * failing is no longer possible (it dooms). No records: OK. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/uuid.h"
 #include "coord/runtime.h"
 #include "proto/delete_groups_response.h"
 #include "proto/describe_groups_response.h"
@@ -145,7 +146,7 @@ void coord_group_delete(struct coord_shard *shard, struct str group_id, struct c
 /* ---- events ---- */
 
 /* A topic was deleted: its offsets go, in batches of at most what one batch holds. */
-void coord_group_topic_deleted(struct coord_shard *shard, struct str topic);
+void coord_group_topic_deleted(struct coord_shard *shard, struct str topic, struct uuid topic_id);
 
 /* ---- for tests and metrics ---- */
 
