@@ -70,16 +70,29 @@ heap_sift_down(struct heap *heap, size_t index, struct heap_node *node)
 }
 
 enum err
+heap_reserve(struct heap *heap, size_t count)
+{
+    if (count <= heap->capacity)
+        return ERR_OK;
+    if (count > SIZE_MAX / sizeof(struct heap_node *))
+        return ERR_NOMEM;
+    struct heap_node **nodes = mem_realloc(heap->nodes, count * sizeof *nodes);
+    if (nodes == NULL)
+        return ERR_NOMEM;
+    heap->nodes = nodes;
+    heap->capacity = count;
+    return ERR_OK;
+}
+
+enum err
 heap_push(struct heap *heap, struct heap_node *node, int64_t key)
 {
     ASSERT(node->index == HEAP_NOT_IN);
     if (heap->count == heap->capacity) {
-        size_t capacity = heap->capacity == 0 ? HEAP_CAPACITY_FIRST : heap->capacity * 2;
-        struct heap_node **nodes = mem_realloc(heap->nodes, capacity * sizeof *nodes);
-        if (nodes == NULL)
-            return ERR_NOMEM;
-        heap->nodes = nodes;
-        heap->capacity = capacity;
+        enum err err =
+            heap_reserve(heap, heap->capacity == 0 ? HEAP_CAPACITY_FIRST : heap->capacity * 2);
+        if (err != ERR_OK)
+            return err;
     }
     node->key = key;
     node->sequence = heap->sequence_next++;

@@ -26,6 +26,8 @@ struct heap {
 void heap_init(struct heap *heap);
 void heap_fini(struct heap *heap);
 void heap_node_init(struct heap_node *node);
+/* Room for `count` nodes: pushes up to there cannot fail. */
+MUST_USE enum err heap_reserve(struct heap *heap, size_t count);
 /* NOMEM leaves the heap as it was. The node must be outside. */
 MUST_USE enum err heap_push(struct heap *heap, struct heap_node *node, int64_t key);
 /* The smallest, or NULL. */

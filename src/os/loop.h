@@ -30,7 +30,7 @@ MUST_USE enum err loop_new(struct env *env, const char *name, struct loop **out)
 /* Real: starts the thread. */
 MUST_USE enum err loop_start(struct loop *loop);
 /* Any thread but its own: stops taking events and joins the thread. Tasks still queued are dropped
- * without being run: their owners stop first. In the simulator it just marks the loop. */
+ * without being run or touched: their owners stop first. In the simulator it just marks the loop. */
 void loop_stop(struct loop *loop);
 /* Stopped, and every timer and socket of it closed. */
 void loop_free(struct loop **loop);

@@ -143,6 +143,16 @@ sock_real_attach(struct sock *sock, struct loop *loop)
 
 /* ---- data ---- */
 
+/* The kernel tells why a connection was not made to the first who asks; keep it for the others. */
+static enum err
+sock_real_fail(struct sock *sock, enum err err)
+{
+    struct sock_real *real = sock_of(sock);
+    if (!real->connected && real->connect_err == ERR_OK && err != ERR_AGAIN)
+        real->connect_err = err;
+    return err;
+}
+
 static enum err
 sock_real_read(struct sock *sock, void *data, size_t len, size_t *n)
 {
@@ -155,7 +165,7 @@ sock_real_read(struct sock *sock, void *data, size_t len, size_t *n)
         if (got == 0)
             return ERR_CLOSED;
         if (errno != EINTR)
-            return os_err_of(errno);
+            return sock_real_fail(sock, os_err_of(errno));
     }
 }
 
@@ -171,7 +181,7 @@ sock_real_writev(struct sock *sock, const struct bytes *parts, int count, size_t
             return ERR_OK;
         }
         if (errno != EINTR)
-            return os_err_of(errno);
+            return sock_real_fail(sock, os_err_of(errno));
     }
 }
 
@@ -191,7 +201,7 @@ sock_real_sendfile(
         if (sent == 0)
             return ERR_TRUNCATED; /* the file ends before the range does */
         if (errno != EINTR)
-            return os_err_of(errno);
+            return sock_real_fail(sock, os_err_of(errno));
     }
 }
 

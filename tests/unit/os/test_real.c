@@ -1,0 +1,230 @@
+/* The real environment: the promises both keep, and what only a kernel has. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "os/mutex.h"
+#include "tests/unit/os/conform.h"
+
+static bool
+real_wait(struct world *w, bool (*done)(void *ctx), void *ctx)
+{
+    (void)w;
+    for (int i = 0; i < 20000; i++) {
+        if (done(ctx))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    }
+    return done(ctx);
+}
+
+static int
+world_open(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct env_real_opts opts = {.level_min = DIAG_INFO, .diag_fd = -1};
+    test_dir_make(w->dir, sizeof w->dir);
+    w->wait = real_wait;
+    assert_int_equal(env_real_new(&opts, &w->env), ERR_OK);
+    *state = w;
+    return 0;
+}
+
+static int
+world_close(void **state)
+{
+    struct world *w = *state;
+    env_free(&w->env);
+    test_dir_remove(w->dir);
+    free(w);
+    return 0;
+}
+
+struct crowd {
+    struct loop *loop;
+    struct sock_listener *listener;
+    struct sock *socks[64];
+    uint16_t port;
+    enum err err;
+    _Atomic int accepted;
+};
+
+static void
+crowd_accept(void *ctx, struct sock *sock)
+{
+    struct crowd *crowd = ctx;
+    crowd->socks[atomic_load(&crowd->accepted)] = sock;
+    atomic_fetch_add(&crowd->accepted, 1);
+}
+
+static void
+crowd_listen(void *ctx)
+{
+    struct crowd *crowd = ctx;
+    struct sock_addr addr;
+    crowd->err = sock_addr_parse(STR("127.0.0.1"), 0, &addr);
+    if (crowd->err == ERR_OK)
+        crowd->err = sock_listen(crowd->loop, &addr, 64, crowd_accept, crowd, &crowd->listener);
+    if (crowd->err == ERR_OK)
+        crowd->port = sock_listener_port(crowd->listener);
+}
+
+static void
+without_descriptors_accepting_waits_and_recovers(void **state)
+{
+    struct world *w = *state;
+    struct crowd crowd = {.loop = world_loop(w, "crowd")};
+    int clients[8], fillers[256], filled = 0;
+    struct rlimit limit, small;
+    world_call(w, crowd.loop, crowd_listen, &crowd);
+    assert_int_equal(crowd.err, ERR_OK);
+    for (int i = 0; i < 8; i++)
+        clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    small = limit;
+    small.rlim_cur = 256;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+    for (int fd; filled < 256 && (fd = open("/dev/null", O_RDONLY)) >= 0;)
+        fillers[filled++] = fd;
+    struct sock_addr addr;
+    assert_int_equal(sock_addr_parse(STR("127.0.0.1"), crowd.port, &addr), ERR_OK);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(connect(clients[i], (struct sockaddr *)&addr.storage, addr.len), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_int_equal(atomic_load(&crowd.accepted), 0);
+    while (filled > 0)
+        close(fillers[--filled]);
+    assert_true(world_wait_count(w, &crowd.accepted, 8));
+    setrlimit(RLIMIT_NOFILE, &limit);
+    loop_stop(crowd.loop);
+    for (int i = 0; i < 8; i++) {
+        close(clients[i]);
+        sock_close(&crowd.socks[i]);
+    }
+    sock_listener_close(&crowd.listener);
+    loop_free(&crowd.loop);
+}
+
+struct host {
+    struct loop *loop;
+    struct loop_timer timer;
+    int signum;
+    int fired;
+};
+
+static void
+host_signal(void *ctx, int signum)
+{
+    struct host *host = ctx;
+    host->signum = signum;
+    loop_quit(host->loop);
+}
+
+static void
+host_fire(struct loop_timer *timer)
+{
+    struct host *host = CONTAINER_OF(timer, struct host, timer);
+    host->fired++;
+    kill(getpid(), SIGTERM);
+}
+
+static void
+the_main_loop_hears_signals_and_quits(void **state)
+{
+    struct world *w = *state;
+    struct host host = {.loop = NULL};
+    assert_int_equal(loop_new(w->env, "main", &host.loop), ERR_OK);
+    assert_int_equal(loop_watch_signals(host.loop, host_signal, &host), ERR_OK);
+    loop_timer_init(&host.timer, host.loop, host_fire);
+    assert_int_equal(loop_timer_start(&host.timer, 1), ERR_OK);
+    loop_run_here(host.loop);
+    assert_int_equal(host.fired, 1);
+    assert_int_equal(host.signum, SIGTERM);
+    loop_free(&host.loop);
+}
+
+static void
+lock_wrongly(void)
+{
+    struct mutex low, high;
+    mutex_init(&low, MUTEX_RANK_PARTITION);
+    mutex_init(&high, MUTEX_RANK_LEAF);
+    mutex_lock(&high);
+    mutex_lock(&low);
+}
+
+static void
+unlock_what_is_not_held(void)
+{
+    struct mutex mutex;
+    mutex_init(&mutex, MUTEX_RANK_PARTITION);
+    mutex_unlock(&mutex);
+}
+
+static bool
+aborts(void (*fn)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGABRT, SIG_DFL);
+        close(2);
+        fn();
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void
+locks_out_of_order_abort(void **state)
+{
+    struct mutex low, high;
+    (void)state;
+    mutex_init(&low, MUTEX_RANK_PARTITION);
+    mutex_init(&high, MUTEX_RANK_LEAF);
+    mutex_lock(&low);
+    mutex_lock(&high);
+    mutex_assert_held(&low);
+    mutex_unlock(&low); /* in any order */
+    mutex_unlock(&high);
+    mutex_fini(&low);
+    mutex_fini(&high);
+#ifdef MOLDAU_SLOW_CHECKS
+    assert_true(aborts(lock_wrongly));
+#else
+    (void)lock_wrongly;
+#endif
+    assert_true(aborts(unlock_what_is_not_held));
+}
+
+static void
+diagnostics_reach_their_descriptor(void **state)
+{
+    struct env *env = NULL;
+    char line[200] = {0};
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    struct env_real_opts opts = {.level_min = DIAG_WARN, .diag_fd = ends[1]};
+    assert_int_equal(env_real_new(&opts, &env), ERR_OK);
+    diag_event(env_diag(env), DIAG_INFO, "test", "quiet");
+    diag_event(env_diag(env), DIAG_WARN, "test", "loud", DIAG_I64("n", 7));
+    assert_true(read(ends[0], line, sizeof line - 1) > 0);
+    assert_non_null(strstr(line, "WARN  test loud n=7\n"));
+    env_free(&env);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST_MAIN(CONFORM_TESTS, CONFORM_TEST(without_descriptors_accepting_waits_and_recovers),
+    CONFORM_TEST(the_main_loop_hears_signals_and_quits), cmocka_unit_test(locks_out_of_order_abort),
+    cmocka_unit_test(diagnostics_reach_their_descriptor))
