@@ -20,27 +20,27 @@ struct meta_image;
 
 /* What the connection knows of its peer; lives as long as the connection. */
 struct broker_peer {
-    struct str listener;      /* "PLAINTEXT": which advertised addresses to answer with */
-    char host[64];            /* numeric address */
-    struct str principal;     /* "User:ANONYMOUS" until security exists */
-    char software_name[64];   /* from ApiVersions; "" when never told */
+    struct str listener;    /* "PLAINTEXT": which advertised addresses to answer with */
+    char host[64];          /* numeric address */
+    struct str principal;   /* "User:ANONYMOUS" until security exists */
+    char software_name[64]; /* from ApiVersions; "" when never told */
     char software_version[64];
 };
 
 struct broker_req {
     struct broker *broker;
-    struct loop *loop;              /* the reactor */
+    struct loop *loop; /* the reactor */
     struct broker_peer *peer;
     const struct proto_api *api;
     int16_t version;
     int32_t correlation_id;
-    struct str client_id;           /* view of the frame; null is possible */
-    const void *msg;                /* the decoded request, in the arena, views into the frame */
-    struct arena *arena;            /* until the request ends */
-    uint8_t *frame;                 /* mutable bytes of the frame: produce patches batches in place */
+    struct str client_id; /* view of the frame; null is possible */
+    const void *msg;      /* the decoded request, in the arena, views into the frame */
+    struct arena *arena;  /* until the request ends */
+    uint8_t *frame;       /* mutable bytes of the frame: produce patches batches in place */
     const struct meta_image *image; /* the metadata of this request, referenced until it ends */
     int64_t start_ns;
-    void *state;                    /* a parked handler's own, in the arena */
+    void *state; /* a parked handler's own, in the arena */
     /* private to request.c from here */
     struct net_conn *conn;
     void *slot;
@@ -52,6 +52,9 @@ struct broker_req {
 /* Encodes the response (a generated struct of req->api->response), queues it in order, ends the
  * request. A response that cannot be encoded closes the connection and is logged. */
 void broker_req_reply(struct broker_req *req, const void *response);
+/* The same in another version than the request's: ApiVersions answers what it does not know in v0.
+ */
+void broker_req_reply_version(struct broker_req *req, const void *response, int16_t version);
 /* acks=0: nothing is sent. */
 void broker_req_reply_none(struct broker_req *req);
 /* Closes the connection (after earlier responses have left). */
@@ -61,7 +64,8 @@ void broker_req_close(struct broker_req *req, const char *reason);
  * connection is gone by then resume still runs; its reply is dropped. */
 void broker_req_resume(struct broker_req *req, void (*resume)(struct broker_req *req));
 
-/* One request type. Each broker/api_<name>.c exports one of these; broker/api_table.c lists them. */
+/* One request type. Each broker/api_<name>.c exports one of these; broker/api_table.c lists them.
+ */
 struct broker_api {
     int16_t key;
     int16_t version_min, version_max; /* what we serve; what ApiVersions says */

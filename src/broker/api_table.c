@@ -1,0 +1,41 @@
+/* One line for each request type that is built, in order of keys. */
+#include "broker/api_table.h"
+
+#include <stddef.h>
+
+#include "base/attr.h"
+
+#define BROKER_APIS(X) X(api_versions)
+
+#define X(name) extern const struct broker_api broker_api_##name;
+BROKER_APIS(X)
+#undef X
+
+static const struct broker_api *const apis[] = {
+#define X(name) &broker_api_##name,
+    BROKER_APIS(X)
+#undef X
+};
+
+const struct broker_api *
+broker_api_at(int index)
+{
+    return index >= 0 && (size_t)index < COUNT_OF(apis) ? apis[index] : NULL;
+}
+
+const struct broker_api *
+broker_api_find(int16_t key)
+{
+    /* Sorted, and short: a binary search touches half a dozen pointers. */
+    size_t low = 0, high = COUNT_OF(apis);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (apis[middle]->key == key)
+            return apis[middle];
+        if (apis[middle]->key < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
