@@ -28,9 +28,13 @@ mem_alloc(size_t size)
 void *
 mem_calloc(size_t count, size_t size)
 {
+    size_t total;
     if (count == 0 || size == 0)
         count = size = 1;
-    return alloc_allowed() ? calloc(count, size) : NULL;
+    /* Checked here too: sanitizers end the program over an overflow. */
+    if (!alloc_allowed() || __builtin_mul_overflow(count, size, &total))
+        return NULL;
+    return calloc(count, size);
 }
 
 void *

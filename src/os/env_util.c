@@ -149,9 +149,11 @@ env_write_file_atomic(struct env *env, const char *path, struct bytes data)
 {
     char temp[ENV_PATH_MAX], parent[ENV_PATH_MAX];
     struct env_file *file = NULL;
-    if (strlen(path) + 5 > sizeof temp)
+    size_t len = strlen(path);
+    if (len + sizeof ".tmp" > sizeof temp)
         return ERR_INVALID;
-    snprintf(temp, sizeof temp, "%s.tmp", path);
+    memcpy(temp, path, len);
+    memcpy(temp + len, ".tmp", sizeof ".tmp");
     env_parent(path, parent, sizeof parent);
     enum err err = env_open(env, temp, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
     if (err != ERR_OK)

@@ -134,7 +134,8 @@ struct net {
     uint16_t port;
     struct peer server, client;
     struct loop_task hand_over;
-    enum err err;
+    enum err err;        /* of the last call */
+    enum err accept_err; /* serve_loop's */
     _Atomic int accepted;
 };
 
@@ -142,9 +143,9 @@ static void
 hand_over_run(struct loop_task *task)
 {
     struct net *net = CONTAINER_OF(task, struct net, hand_over);
-    net->err = sock_attach(net->server.sock, net->serve_loop, &peer_events, &net->server);
+    net->accept_err = sock_attach(net->server.sock, net->serve_loop, &peer_events, &net->server);
     net->server.connected = true;
-    if (net->err == ERR_OK)
+    if (net->accept_err == ERR_OK)
         peer_want(&net->server);
     atomic_fetch_add(&net->accepted, 1);
 }
@@ -207,6 +208,7 @@ net_join(struct net *net)
     world_call(net->w, net->client_loop, net_connect, net);
     assert_true(world_wait_count(net->w, &net->accepted, 1));
     assert_int_equal(net->err, ERR_OK);
+    assert_int_equal(net->accept_err, ERR_OK);
 }
 
 static void
@@ -376,7 +378,7 @@ shy_accept(void *ctx, struct sock *sock)
 {
     struct shy *shy = ctx;
     shy->net->server.sock = sock;
-    shy->net->err = sock_attach(sock, shy->net->server_loop, &shy_events, shy);
+    shy->net->accept_err = sock_attach(sock, shy->net->server_loop, &shy_events, shy);
     sock_want(sock, true, true); /* both at once: the second must not come after the close */
 }
 
