@@ -12,7 +12,7 @@
 
 MUST_USE void *mem_alloc(size_t size);
 MUST_USE void *mem_calloc(size_t count, size_t size); /* zeroed; overflow gives NULL */
-MUST_USE void *mem_realloc(void *ptr, size_t size);   /* on NULL, ptr is still owned by the caller */
+MUST_USE void *mem_realloc(void *ptr, size_t size); /* on NULL, ptr is still owned by the caller */
 MUST_USE char *mem_strdup(const char *s);
 MUST_USE char *mem_strndup(const char *s, size_t len); /* always terminated */
 void mem_free(void *ptr);                              /* NULL is fine */

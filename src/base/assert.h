@@ -10,8 +10,7 @@
 
 NORETURN void assert_failed(const char *file, int line, const char *func, const char *expr);
 
-#define ASSERT(expr)                                                                               \
-    (LIKELY(expr) ? (void)0 : assert_failed(__FILE__, __LINE__, __func__, #expr))
+#define ASSERT(expr) (LIKELY(expr) ? (void)0 : assert_failed(__FILE__, __LINE__, __func__, #expr))
 
 #ifdef MOLDAU_SLOW_CHECKS
 #define ASSERT_SLOW(expr) ASSERT(expr)

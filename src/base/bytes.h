@@ -1,4 +1,5 @@
-/* base/bytes.h - views of bytes and text that somebody else owns, and big-endian loads and stores. */
+/* base/bytes.h - views of bytes and text that somebody else owns, and big-endian loads and stores.
+ */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 

@@ -64,13 +64,12 @@ void diag_emit(struct diag *diag, const struct diag_event_info *info);
 #define DIAG_ERR(k, v) ((struct diag_kv){.key = (k), .kind = DIAG_KIND_ERR, .u.err = (v)})
 
 #define diag_event(diag, lvl, mod, ev, ...)                                                        \
-    diag_emit((diag),                                                                              \
-        &(struct diag_event_info){.level = (lvl),                                                  \
-            .module = (mod),                                                                       \
-            .event = (ev),                                                                         \
-            .kvs = (const struct diag_kv[]){{0}, ##__VA_ARGS__} + 1,                               \
-            .kv_count = (int)(sizeof((const struct diag_kv[]){{0}, ##__VA_ARGS__}) /               \
-                              sizeof(struct diag_kv)) -                                            \
-                1})
+    diag_emit((diag), &(struct diag_event_info){.level = (lvl),                                    \
+                          .module = (mod),                                                         \
+                          .event = (ev),                                                           \
+                          .kvs = (const struct diag_kv[]){{0}, ##__VA_ARGS__} + 1,                 \
+                          .kv_count = (int)(sizeof((const struct diag_kv[]){{0}, ##__VA_ARGS__}) / \
+                                            sizeof(struct diag_kv)) -                              \
+                                      1})
 
 #endif

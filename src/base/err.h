@@ -9,28 +9,28 @@
 
 #include "base/attr.h"
 
-#define ERR_LIST(X)                                                                                \
-    X(OK, "ok")                                                                                    \
-    X(NOMEM, "out of memory or over a memory budget")                                              \
-    X(IO, "input/output error")                                                                    \
-    X(NOSPACE, "no space left on device")                                                          \
-    X(NOTFOUND, "not found")                                                                       \
-    X(EXISTS, "exists already")                                                                    \
-    X(PERM, "permission denied")                                                                   \
-    X(BUSY, "held by another")                                                                     \
-    X(AGAIN, "would block")                                                                        \
-    X(CLOSED, "closed by the peer")                                                                \
-    X(REFUSED, "connection refused")                                                               \
-    X(TIMEOUT, "timed out")                                                                        \
-    X(CANCELED, "canceled")                                                                        \
-    X(LIMIT, "a limit was reached")                                                                \
-    X(FULL, "no room left")                                                                        \
-    X(RANGE, "out of range")                                                                       \
-    X(INVALID, "invalid argument or input")                                                        \
-    X(CORRUPT, "corrupt data")                                                                     \
-    X(TRUNCATED, "input ends too early")                                                           \
-    X(UNSUPPORTED, "not supported")                                                                \
-    X(WRONG_STATE, "not possible in this state")                                                         \
+#define ERR_LIST(X)                                   \
+    X(OK, "ok")                                       \
+    X(NOMEM, "out of memory or over a memory budget") \
+    X(IO, "input/output error")                       \
+    X(NOSPACE, "no space left on device")             \
+    X(NOTFOUND, "not found")                          \
+    X(EXISTS, "exists already")                       \
+    X(PERM, "permission denied")                      \
+    X(BUSY, "held by another")                        \
+    X(AGAIN, "would block")                           \
+    X(CLOSED, "closed by the peer")                   \
+    X(REFUSED, "connection refused")                  \
+    X(TIMEOUT, "timed out")                           \
+    X(CANCELED, "canceled")                           \
+    X(LIMIT, "a limit was reached")                   \
+    X(FULL, "no room left")                           \
+    X(RANGE, "out of range")                          \
+    X(INVALID, "invalid argument or input")           \
+    X(CORRUPT, "corrupt data")                        \
+    X(TRUNCATED, "input ends too early")              \
+    X(UNSUPPORTED, "not supported")                   \
+    X(WRONG_STATE, "not possible in this state")      \
     X(FAILED, "failed earlier and is out of service")
 
 enum err {

@@ -1,4 +1,5 @@
-/* base/limits.h - every ceiling of the program that no configuration key sets, with its arithmetic. */
+/* base/limits.h - every ceiling of the program that no configuration key sets, with its arithmetic.
+ */
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 

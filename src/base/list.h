@@ -1,4 +1,5 @@
-/* base/list.h - an intrusive doubly linked list. The head is a node; an empty list points at itself. */
+/* base/list.h - an intrusive doubly linked list. The head is a node; an empty list points at
+ * itself. */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
@@ -82,8 +83,8 @@ list_splice(struct list *to, struct list *from)
 
 #define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
 /* The node may be removed inside the body. */
-#define LIST_FOREACH(head, node)                                                                   \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);              \
+#define LIST_FOREACH(head, node)                                                      \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
          node = node##_next, node##_next = node->next)
 
 #endif

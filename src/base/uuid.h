@@ -1,4 +1,5 @@
-/* base/uuid.h - 128-bit ids as Kafka writes them: URL-safe base64 without padding, 22 characters. */
+/* base/uuid.h - 128-bit ids as Kafka writes them: URL-safe base64 without padding, 22 characters.
+ */
 #ifndef BASE_UUID_H
 #define BASE_UUID_H
 

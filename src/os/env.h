@@ -66,15 +66,15 @@ void env_file_ref(struct env_file *file);
 void env_file_close(struct env_file **file); /* drops a reference; nulls */
 
 /* Reads until len bytes or the end of file; *n tells how many. */
-MUST_USE enum err env_read_at(struct env_file *file, int64_t position, void *data, size_t len,
-    size_t *n);
+MUST_USE enum err env_read_at(
+    struct env_file *file, int64_t position, void *data, size_t len, size_t *n);
 /* As env_read_at, but ERR_AGAIN instead of waiting when not all of it is in the page cache. */
-MUST_USE enum err env_read_at_cached(struct env_file *file, int64_t position, void *data,
-    size_t len, size_t *n);
+MUST_USE enum err env_read_at_cached(
+    struct env_file *file, int64_t position, void *data, size_t len, size_t *n);
 /* Writes all or fails; on failure an unknown part may have been written. */
 MUST_USE enum err env_write_at(struct env_file *file, int64_t position, struct bytes data);
-MUST_USE enum err env_writev_at(struct env_file *file, int64_t position, const struct bytes *parts,
-    int count);
+MUST_USE enum err env_writev_at(
+    struct env_file *file, int64_t position, const struct bytes *parts, int count);
 MUST_USE enum err env_sync(struct env_file *file); /* data and what is needed to read it back */
 MUST_USE enum err env_truncate(struct env_file *file, int64_t size_bytes);
 /* Reserves blocks up to size_bytes; file size as seen by stat does not change. UNSUPPORTED is an
@@ -94,20 +94,20 @@ MUST_USE enum err env_remove_tree(struct env *env, const char *path); /* NOTFOUN
 /* Makes creations, renames and removals in the directory durable. */
 MUST_USE enum err env_sync_dir(struct env *env, const char *path);
 /* Calls fn for each name except . and .., sorted bytewise. fn returning false stops. */
-MUST_USE enum err env_list_dir(struct env *env, const char *path,
-    bool (*fn)(void *ctx, const char *name), void *ctx);
+MUST_USE enum err env_list_dir(
+    struct env *env, const char *path, bool (*fn)(void *ctx, const char *name), void *ctx);
 /* Advisory lock of a whole file (created when missing) until the file is closed; BUSY when another
  * process or node has it. */
 MUST_USE enum err env_lock_file(struct env *env, const char *path, struct env_file **out);
-MUST_USE enum err env_disk_space(struct env *env, const char *path, int64_t *total_bytes,
-    int64_t *usable_bytes);
+MUST_USE enum err env_disk_space(
+    struct env *env, const char *path, int64_t *total_bytes, int64_t *usable_bytes);
 
 /* ---- whole small files, on top of the above (os/env_util.c) ---- */
 
 /* Reads a file of at most size_max bytes into a fresh heap block, terminated by a NUL that is not
  * counted. LIMIT when larger. */
-MUST_USE enum err env_read_file(struct env *env, const char *path, size_t size_max, char **data,
-    size_t *len);
+MUST_USE enum err env_read_file(
+    struct env *env, const char *path, size_t size_max, char **data, size_t *len);
 /* Writes path.tmp, syncs it, renames it over path, syncs the directory. */
 MUST_USE enum err env_write_file_atomic(struct env *env, const char *path, struct bytes data);
 

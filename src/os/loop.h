@@ -30,7 +30,8 @@ MUST_USE enum err loop_new(struct env *env, const char *name, struct loop **out)
 /* Real: starts the thread. */
 MUST_USE enum err loop_start(struct loop *loop);
 /* Any thread but its own: stops taking events and joins the thread. Tasks still queued are dropped
- * without being run or touched: their owners stop first. In the simulator it just marks the loop. */
+ * without being run or touched: their owners stop first. In the simulator it just marks the loop.
+ */
 void loop_stop(struct loop *loop);
 /* Stopped, and every timer and socket of it closed. */
 void loop_free(struct loop **loop);
@@ -43,8 +44,8 @@ void loop_run_here(struct loop *loop);
 void loop_quit(struct loop *loop);
 /* Real, for the loop that serves the process: fn runs on the loop for each SIGINT and SIGTERM. Once
  * per loop, before it starts. UNSUPPORTED in the simulator. */
-MUST_USE enum err loop_watch_signals(struct loop *loop, void (*fn)(void *ctx, int signum),
-    void *ctx);
+MUST_USE enum err loop_watch_signals(
+    struct loop *loop, void (*fn)(void *ctx, int signum), void *ctx);
 
 /* The clock of the current turn of the loop: cheap, as old as the turn. */
 int64_t loop_now_ms(const struct loop *loop);
@@ -81,8 +82,8 @@ struct loop_timer {
     void (*fire)(struct loop_timer *timer);
 };
 
-void loop_timer_init(struct loop_timer *timer, struct loop *loop,
-    void (*fire)(struct loop_timer *timer));
+void loop_timer_init(
+    struct loop_timer *timer, struct loop *loop, void (*fire)(struct loop_timer *timer));
 /* One shot, at loop time + delay_ms (>= 0); restarts when running already. NOMEM possible only when
  * more timers run than ever before. */
 MUST_USE enum err loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
@@ -105,8 +106,8 @@ MUST_USE enum err sock_addr_parse(struct str host, uint16_t port, struct sock_ad
 /* "127.0.0.1" or "::1", terminated; port in *port when not NULL. */
 void sock_addr_format(const struct sock_addr *addr, char *out, size_t size, uint16_t *port);
 /* Blocking name look-up, for pool work or start-up; at most `max` results. */
-MUST_USE enum err sock_addr_resolve(struct env *env, struct str host, uint16_t port,
-    struct sock_addr *out, int max, int *count);
+MUST_USE enum err sock_addr_resolve(
+    struct env *env, struct str host, uint16_t port, struct sock_addr *out, int max, int *count);
 
 struct sock_events {
     /* Level-triggered while wanted: data, end of stream or an error can be read; room to write. */
@@ -127,15 +128,15 @@ void sock_listener_close(struct sock_listener **listener);
 MUST_USE enum err sock_connect(struct loop *loop, const struct sock_addr *addr,
     const struct sock_events *events, void *ctx, struct sock **out);
 /* Any thread may hold a detached sock; attaching is for the loop's own thread. */
-MUST_USE enum err sock_attach(struct sock *sock, struct loop *loop,
-    const struct sock_events *events, void *ctx);
+MUST_USE enum err sock_attach(
+    struct sock *sock, struct loop *loop, const struct sock_events *events, void *ctx);
 void sock_want(struct sock *sock, bool readable, bool writable);
 /* ERR_AGAIN: nothing now. ERR_CLOSED: end of stream. *n > 0 on OK. */
 MUST_USE enum err sock_read(struct sock *sock, void *data, size_t len, size_t *n);
 MUST_USE enum err sock_writev(struct sock *sock, const struct bytes *parts, int count, size_t *n);
 /* Sends file bytes without copying them through the process where the kernel can. */
-MUST_USE enum err sock_sendfile(struct sock *sock, struct env_file *file, int64_t position,
-    size_t len, size_t *n);
+MUST_USE enum err sock_sendfile(
+    struct sock *sock, struct env_file *file, int64_t position, size_t len, size_t *n);
 /* OK once connected, AGAIN while connecting, the error otherwise. */
 MUST_USE enum err sock_connect_result(struct sock *sock);
 void sock_peer(const struct sock *sock, struct sock_addr *out);

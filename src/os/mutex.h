@@ -9,15 +9,15 @@
 #include "base/attr.h"
 
 /* The whole list, lowest first. */
-#define MUTEX_RANKS(X)                                                                             \
-    X(LOG_MANAGER)                                                                                 \
-    X(REPLICA_MANAGER)                                                                             \
-    X(COORD_SHARD)                                                                                 \
-    X(PARTITION)                                                                                   \
-    X(FETCH_SESSIONS)                                                                              \
-    X(FILE_CACHE)                                                                                  \
-    X(MAILBOX)                                                                                     \
-    X(DIAG)                                                                                        \
+#define MUTEX_RANKS(X) \
+    X(LOG_MANAGER)     \
+    X(REPLICA_MANAGER) \
+    X(COORD_SHARD)     \
+    X(PARTITION)       \
+    X(FETCH_SESSIONS)  \
+    X(FILE_CACHE)      \
+    X(MAILBOX)         \
+    X(DIAG)            \
     X(LEAF)
 
 enum mutex_rank {

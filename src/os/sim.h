@@ -28,8 +28,8 @@ void sim_free(struct sim **sim);
 
 /* name is also its host name for sock_addr_resolve; ip is a numeric IPv4 address. Without power
  * until sim_host_boot. Freed by sim_free. */
-MUST_USE enum err sim_host_new(struct sim *sim, const char *name, const char *ip,
-    struct sim_host **out);
+MUST_USE enum err sim_host_new(
+    struct sim *sim, const char *name, const char *ip, struct sim_host **out);
 /* A new life: the env before, if any, has crashed or was freed. */
 MUST_USE enum err sim_host_boot(struct sim_host *host, struct env **out);
 
@@ -61,8 +61,8 @@ void sim_host_disk_faults(struct sim_host *host, const struct sim_disk_faults *f
 enum sim_op { SIM_OP_READ, SIM_OP_WRITE, SIM_OP_SYNC, SIM_OP_OPEN, SIM_OP_RENAME, SIM_OP_ANY };
 void sim_host_fail_nth(struct sim_host *host, enum sim_op op, uint64_t nth, enum err err);
 /* Flips one bit of a file at rest. */
-MUST_USE enum err sim_host_flip_bit(struct sim_host *host, const char *path, int64_t position,
-    int bit);
+MUST_USE enum err sim_host_flip_bit(
+    struct sim_host *host, const char *path, int64_t position, int bit);
 void sim_host_wall_jump(struct sim_host *host, int64_t delta_ms);
 /* The process stands still for so long: no event of it runs, the network goes on. */
 void sim_host_pause(struct sim_host *host, int64_t ms);
@@ -71,10 +71,10 @@ void sim_host_pause(struct sim_host *host, int64_t ms);
 struct sim_link_faults {
     int64_t delay_min_us, delay_max_us;
     uint32_t reset_ppm; /* per write: the connection breaks, a suffix of sent bytes is lost */
-    bool cut;           /* nothing arrives; what was sent arrives after the cut, if it ends in time */
+    bool cut; /* nothing arrives; what was sent arrives after the cut, if it ends in time */
 };
-void sim_link(struct sim *sim, struct sim_host *a, struct sim_host *b,
-    const struct sim_link_faults *faults);
+void sim_link(
+    struct sim *sim, struct sim_host *a, struct sim_host *b, const struct sim_link_faults *faults);
 
 /* Runs one event (of any host); false when nothing is left to do before `until_ns`. */
 bool sim_step(struct sim *sim, int64_t until_ns);
