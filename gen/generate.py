@@ -3,8 +3,8 @@
 
   generate.py --list            the files that --out writes, one a line (for meson)
   generate.py --out DIR         struct headers and codec tables
-  generate.py --docs            brings docs/reference/protocol.md up to date
-  generate.py --check           exit code 1 when docs/reference/protocol.md is out of date
+  generate.py --docs            brings docs/reference/protocol.md and its pages up to date
+  generate.py --check           exit code 1 when one of them is out of date
 """
 import pathlib
 import sys
@@ -17,7 +17,7 @@ import spec
 GROUPS = {"tables_request.c": ("request", "header"), "tables_response.c": ("response",),
           "tables_record.c": ("metadata", "offsets", "transaction", "share", "remote_log",
                               "control", "data")}
-PAGE = spec.ROOT / "docs" / "reference" / "protocol.md"
+DOCS = spec.ROOT / "docs" / "reference"
 
 
 def outputs(messages):
@@ -45,14 +45,15 @@ def main(args):
         for name, text in outputs(messages).items():
             write_if_changed(pathlib.Path(args[1]) / name, text())
     elif args == ["--docs"]:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        write_if_changed(PAGE, emit_docs.page(messages, spec.load_errors()))
+        for name, text in emit_docs.pages(messages, spec.load_errors()).items():
+            (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+            write_if_changed(DOCS / name, text)
     elif args == ["--check"]:
-        text = emit_docs.page(messages, spec.load_errors())
-        if not PAGE.exists() or PAGE.read_text() != text:
-            print(f"{PAGE.relative_to(spec.ROOT)} is out of date: run python3 gen/generate.py --docs",
-                  file=sys.stderr)
-            return 1
+        stale = [name for name, text in emit_docs.pages(messages, spec.load_errors()).items()
+                 if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
+        for name in stale:
+            print(f"docs/reference/{name} is out of date: run python3 gen/generate.py --docs")
+        return 1 if stale else 0
     else:
         print(__doc__, file=sys.stderr)
         return 2

@@ -453,10 +453,15 @@ flipped_bytes_never_break_the_decoder(void **state)
                 in.data[at] ^= (uint8_t)(1u << i % 8);
                 arena_reset(&arena);
                 msg = arena_alloc(&arena, proto_schema_size(s));
-                enum err err = decode_in(&arena, s, v, &in, msg);
+                uint8_t *copy = malloc(in.len);
+                struct reader r;
+                assert_non_null(copy);
+                memcpy(copy, in.data, in.len);
+                reader_init(&r, (struct bytes){copy, in.len});
+                (void)!proto_decode(s, (int16_t)v, &r, &arena, msg);
                 /* What was refused is still safe to look at. */
-                if (err != ERR_OK)
-                    (void)proto_equal(s, msg, msg);
+                assert_true(proto_equal(s, msg, msg));
+                free(copy);
             }
         }
     }
