@@ -133,11 +133,12 @@ def mutable_globals(build):
     """Objects of the product that have writable data outside base/alloc and os (thread-local and const apart)."""
     found = []
     for obj in sorted((build / "src").rglob("*.o")):
-        out = subprocess.run(["nm", "--defined-only", str(obj)], capture_output=True, text=True).stdout
+        # Constants with pointers stand in .data.rel.ro, thread-locals in .tdata and .tbss.
+        out = subprocess.run(["objdump", "-t", str(obj)], capture_output=True, text=True).stdout
         for line in out.splitlines():
-            parts = line.split()
-            if len(parts) == 3 and parts[1] in "dDbBC" and "." not in parts[2][:1]:
-                found.append((str(obj.relative_to(build / "src")), parts[2]))
+            match = re.match(r"[0-9a-f]+ .{6}O (\.data|\.bss|\*COM\*)(?!\.rel\.ro)\S*\s+[0-9a-f]+ (\S+)$", line)
+            if match:
+                found.append((str(obj.relative_to(build / "src")), match[2]))
     allowed = {line.split("#")[0].strip() for line in (ROOT / "tools" / "globals.txt").read_text().splitlines()}
     problems = [f"{obj}: {name} is writable; put it in a struct or in tools/globals.txt with its reason"
                 for obj, name in found if name not in allowed]
