@@ -49,6 +49,7 @@ replica_manager_new(const struct replica_manager_opts *opts, struct replica_mana
     mgr->shared.ctx = mgr;
     replica_validators_init(&mgr->shared.validators);
     mutex_init(&mgr->mutex, MUTEX_RANK_REPLICA_MANAGER);
+    replica_producer_ids_init(&mgr->producer_ids);
     replica_sweep_init(mgr);
     *out = mgr;
     return ERR_OK;
@@ -77,6 +78,7 @@ replica_manager_free(struct replica_manager **mgr_ref)
         topic_free(topic);
     }
     replica_fetch_sessions_free(&mgr->sessions);
+    replica_producer_ids_fini(&mgr->producer_ids);
     replica_validators_fini(&mgr->shared.validators);
     mutex_fini(&mgr->mutex);
     mem_free(mgr);
@@ -221,6 +223,12 @@ struct replica_fetch_sessions *
 replica_manager_sessions(struct replica_manager *mgr)
 {
     return mgr->sessions;
+}
+
+struct replica_producer_ids *
+replica_manager_producer_ids(struct replica_manager *mgr)
+{
+    return &mgr->producer_ids;
 }
 
 struct log_manager *

@@ -24,6 +24,7 @@ struct meta_delta;
 struct meta_image;
 struct replica_manager;
 struct replica_fetch_sessions;
+struct replica_producer_ids;
 
 struct replica_manager_events {
     /* This node became leader of the partition under this epoch, or stopped leading it (also when
@@ -79,6 +80,7 @@ MUST_USE enum proto_error replica_manager_find(struct replica_manager *mgr,
 struct replica_partition *replica_manager_get(
     struct replica_manager *mgr, struct str topic, int32_t index);
 struct replica_fetch_sessions *replica_manager_sessions(struct replica_manager *mgr);
+struct replica_producer_ids *replica_manager_producer_ids(struct replica_manager *mgr);
 struct log_manager *replica_manager_logs(struct replica_manager *mgr);
 /* Calls fn for each replica of this node with a reference that lasts for the call; no lock held. */
 void replica_manager_each(

@@ -7,6 +7,7 @@
 #include "replica/fetch_session.h"
 #include "replica/manager.h"
 #include "replica/partition_priv.h"
+#include "replica/producer_ids.h"
 
 /* As in Kafka. */
 enum { REPLICA_SESSION_SHARDS = 8, REPLICA_SESSION_EVICTION_MS = 120000 };
@@ -26,6 +27,7 @@ struct replica_manager {
     struct replica_manager_opts opts;
     struct replica_shared shared;
     struct replica_fetch_sessions *sessions; /* owned */
+    struct replica_producer_ids producer_ids;
 
     struct mutex mutex;
     /* Under the mutex. */

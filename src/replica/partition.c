@@ -113,6 +113,7 @@ replica_partition_get_state(struct replica_partition *part, struct replica_parti
         out->last_stable_offset = log_last_stable_offset(part->log);
         out->log_end_offset = log_end_offset(part->log);
         out->size_bytes = log_size_bytes(part->log);
+        out->dir_id = log_parent_dir_id(part->log);
     }
     mutex_unlock(&part->mutex);
 }

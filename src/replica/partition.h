@@ -41,6 +41,7 @@ struct replica_partition_state {
     int64_t last_stable_offset;
     int64_t log_end_offset;
     int64_t size_bytes;
+    struct uuid dir_id; /* of the log directory; zero when offline */
 };
 void replica_partition_get_state(
     struct replica_partition *part, struct replica_partition_state *out);

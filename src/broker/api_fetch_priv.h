@@ -1,0 +1,60 @@
+/* broker/api_fetch_priv.h - one Fetch on its way, shared by its two halves. */
+#ifndef BROKER_API_FETCH_PRIV_H
+#define BROKER_API_FETCH_PRIV_H
+
+#include "broker/park.h"
+#include "broker/request.h"
+#include "proto/fetch_request.h"
+#include "proto/fetch_response.h"
+#include "replica/fetch_session.h"
+#include "replica/partition.h"
+
+enum {
+    FETCH_VERSION_ZSTD = 10,
+    FETCH_VERSION_TOPIC_ID = 13,
+    FETCH_VERSION_REPLICA_STATE = 15,
+    FETCH_VERSION_LEADER_HINT = 16,
+};
+
+enum {
+    FETCH_BYTES_MAX = 55 << 20, /* fetch.max.bytes */
+    FETCH_WAIT_MS_MAX = 600000, /* connections.max.idle.ms: nobody waits longer on a connection */
+    FETCH_COPY_BYTES =
+        8192, /* records up to this size are copied: cheaper than one more system call */
+    FETCH_COPY_BYTES_ALL = 65536, /* of one response */
+};
+
+struct fetch_part {
+    struct replica_partition *part; /* referenced; NULL when it could not be found */
+    struct log_slice slice;
+    int64_t last_stable_offset;
+    int64_t bound_offset;
+    int32_t leader_epoch;
+    bool diverging;
+    int32_t diverging_epoch;
+    int64_t diverging_end_offset;
+    struct log_aborted_txn *aborted;
+    int32_t aborted_count;
+};
+
+struct fetch {
+    struct broker_park park; /* req->state while parked */
+    struct broker_req *req;
+    const struct proto_fetch_request *msg;
+    struct replica_fetch_sessions *sessions;
+    struct replica_fetch_context context;
+    struct fetch_part *parts; /* one for each item of the context */
+    int32_t found_count;      /* of them with a partition */
+    bool follower;
+    bool answer_now; /* a partition cannot be read: its fetcher should know */
+    size_t max_bytes, min_bytes;
+    int64_t deadline_ms; /* of the loop's clock */
+    struct broker_park_slot *slots;
+};
+
+/* Both end the request and release all it holds. */
+void fetch_reply(struct fetch *f);
+void fetch_reply_error(struct fetch *f, enum proto_error error, int32_t session_id);
+void fetch_release(struct fetch *f);
+
+#endif
