@@ -137,7 +137,8 @@ static void
 twice(struct buf *b)
 {
     size_t n = b->len;
-    memcpy(buf_extend(b, n), b->data, n);
+    uint8_t *to = buf_extend(b, n);
+    memcpy(to, b->data, n);
 }
 
 static void
