@@ -173,6 +173,7 @@ class Tables:
                       if not f.has(version) and not f.ignorable]
             flexible = message.is_flexible(version)
             assert flexible or not tagged, (message.name, version)
+            assert len(tagged) <= 32, message.name
             text = (f"{{{part('ops', 'struct proto_op', ops)}, "
                     f"{part('ops', 'struct proto_op', tagged)}, "
                     f"{part('absent', 'uint8_t', absent)}, "
@@ -255,11 +256,21 @@ def index_table(messages):
     out += [f"const int16_t proto_api_by_key[] = {{{', '.join(indexes)}}};",
             f"const int proto_api_by_key_count = {len(indexes)};", "",
             "const struct proto_message proto_messages[] = {"]
-    for m in sorted(messages, key=lambda m: m.name):
+    by_kind = {}
+    for i, m in enumerate(sorted(messages, key=lambda m: m.name)):
         key = -1 if m.key is None else m.key
+        assert key < 128, m.name
         out.append(f"    {{{kind_constant(m)}, {key}, &proto_{m.snake}_schema}},")
-    out += ["};", f"const int proto_message_count = {len(messages)};", ""]
-    return "\n".join(out)
+        keys = by_kind.setdefault(kind_constant(m), {})
+        if key >= 0:
+            assert key not in keys, m.name
+            keys[key] = i
+    out += ["};", f"const int proto_message_count = {len(messages)};",
+            "const int16_t proto_message_by_key[PROTO_KIND_COUNT][PROTO_KEY_COUNT] = {"]
+    for kind, keys in by_kind.items():
+        row = ", ".join(str(keys.get(k, -1)) for k in range(128))
+        out.append(f"    [{kind}] = {{{row}}},")
+    return "\n".join(out + ["};", ""])
 
 
 def api_keys(messages):

@@ -52,10 +52,12 @@ proto_message_list(int *count)
 const struct proto_message *
 proto_message_find(enum proto_kind kind, int16_t key)
 {
-    for (int i = 0; i < proto_message_count; i++)
-        if (proto_messages[i].kind == kind && proto_messages[i].key == key)
-            return &proto_messages[i];
-    return NULL;
+    ASSERT((int)kind < PROTO_KIND_COUNT);
+    if (key < 0 || key >= PROTO_KEY_COUNT || proto_message_by_key[kind][key] < 0)
+        return NULL;
+    const struct proto_message *message = &proto_messages[proto_message_by_key[kind][key]];
+    ASSERT(message->kind == kind && message->key == key);
+    return message;
 }
 
 const struct proto_message *

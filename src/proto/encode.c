@@ -19,6 +19,72 @@ struct encoder {
     bool invalid;
 };
 
+/* The writer's own, but inline while there is room: this is most of what encoding does. */
+static inline uint8_t *
+room(struct encoder *e, size_t len)
+{
+    struct buf *buf = &e->w->buf;
+
+    if (LIKELY(buf->err == ERR_OK && buf->capacity - buf->len >= len)) {
+        uint8_t *p = buf->data + buf->len;
+        buf->len += len;
+        return p;
+    }
+    return buf_extend(buf, len);
+}
+
+static inline void
+put_i8(struct encoder *e, int8_t v)
+{
+    uint8_t *p = room(e, 1);
+    if (p != NULL)
+        *p = (uint8_t)v;
+}
+
+static inline void
+put_be16(struct encoder *e, uint16_t v)
+{
+    uint8_t *p = room(e, 2);
+    if (p != NULL)
+        store_be16(p, v);
+}
+
+static inline void
+put_be32(struct encoder *e, uint32_t v)
+{
+    uint8_t *p = room(e, 4);
+    if (p != NULL)
+        store_be32(p, v);
+}
+
+static inline void
+put_be64(struct encoder *e, const void *bits)
+{
+    uint8_t *p = room(e, 8);
+    uint64_t v;
+
+    memcpy(&v, bits, sizeof v);
+    if (p != NULL)
+        store_be64(p, v);
+}
+
+static inline void
+put_uvarint(struct encoder *e, uint32_t v)
+{
+    if (LIKELY(v < 0x80))
+        put_i8(e, (int8_t)v);
+    else
+        writer_uvarint(e->w, v);
+}
+
+static inline void
+put_raw(struct encoder *e, const void *data, size_t len)
+{
+    uint8_t *p = room(e, len);
+    if (p != NULL)
+        memcpy(p, data, len);
+}
+
 static void encode_struct(struct encoder *e, const struct proto_schema *schema,
     const struct proto_plan *plan, const void *msg);
 
@@ -31,11 +97,11 @@ encode_len(struct encoder *e, int code, int64_t len, bool narrow)
     if (len >= INT32_MAX)
         e->invalid = true;
     if (code & PROTO_COMPACT)
-        writer_uvarint(e->w, (uint32_t)(len + 1));
+        put_uvarint(e, (uint32_t)(len + 1));
     else if (narrow)
-        writer_i16(e->w, (int16_t)len);
+        put_be16(e, (uint16_t)len);
     else
-        writer_i32(e->w, (int32_t)len);
+        put_be32(e, (uint32_t)len);
 }
 
 static void
@@ -47,7 +113,7 @@ encode_string(struct encoder *e, int code, struct str s)
     }
     encode_len(e, code, s.data == NULL ? -1 : (int64_t)s.len, true);
     if (s.data != NULL && s.len > 0)
-        writer_raw(e->w, s.data, s.len);
+        put_raw(e, s.data, s.len);
 }
 
 static void
@@ -55,7 +121,7 @@ encode_bytes(struct encoder *e, int code, struct bytes b)
 {
     encode_len(e, code, b.data == NULL ? -1 : (int64_t)b.len, false);
     if (b.data != NULL && b.len > 0)
-        writer_raw(e->w, b.data, b.len);
+        put_raw(e, b.data, b.len);
 }
 
 static void
@@ -73,18 +139,16 @@ encode_records(struct encoder *e, int code, const struct proto_records *records)
 static void
 encode_simple(struct encoder *e, int code, const void *at)
 {
-    struct writer *w = e->w;
-
     switch ((enum proto_type)(code & PROTO_TYPE_MASK)) {
-    case PROTO_BOOL: writer_i8(w, *(const bool *)at ? 1 : 0); return;
-    case PROTO_INT8: writer_i8(w, *(const int8_t *)at); return;
+    case PROTO_BOOL: put_i8(e, *(const bool *)at ? 1 : 0); return;
+    case PROTO_INT8: put_i8(e, *(const int8_t *)at); return;
     case PROTO_INT16:
-    case PROTO_UINT16: writer_i16(w, *(const int16_t *)at); return;
+    case PROTO_UINT16: put_be16(e, *(const uint16_t *)at); return;
     case PROTO_INT32:
-    case PROTO_UINT32: writer_i32(w, *(const int32_t *)at); return;
-    case PROTO_INT64: writer_i64(w, *(const int64_t *)at); return;
-    case PROTO_FLOAT64: writer_f64(w, *(const double *)at); return;
-    case PROTO_UUID: writer_raw(w, at, sizeof(struct uuid)); return;
+    case PROTO_UINT32: put_be32(e, *(const uint32_t *)at); return;
+    case PROTO_INT64:
+    case PROTO_FLOAT64: put_be64(e, at); return;
+    case PROTO_UUID: put_raw(e, at, sizeof(struct uuid)); return;
     case PROTO_STRING: encode_string(e, code, *(const struct str *)at); return;
     case PROTO_BYTES: encode_bytes(e, code, *(const struct bytes *)at); return;
     case PROTO_RECORDS: encode_records(e, code, at); return;
@@ -123,7 +187,7 @@ encode_struct_field(struct encoder *e, const struct proto_field *field, int code
         return;
     }
     if (code & PROTO_NULLABLE)
-        writer_i8(e->w, item != NULL ? 1 : code & PROTO_TAGGED ? 0 : -1); /* tagged: a varint */
+        put_i8(e, item != NULL ? 1 : code & PROTO_TAGGED ? 0 : -1); /* tagged: a varint */
     if (item != NULL)
         encode_struct(e, field->schema, proto_plan_of(field->schema, e->version), item);
 }
@@ -153,9 +217,9 @@ encode_tag(
 {
     struct buf *buf = &e->w->buf;
 
-    writer_uvarint(e->w, (uint32_t)schema->fields[op.field].tag);
+    put_uvarint(e, (uint32_t)schema->fields[op.field].tag);
     size_t at = buf->len;
-    writer_i8(e->w, 0);
+    put_i8(e, 0);
     encode_field(e, schema, op, msg);
     if (buf->err != ERR_OK)
         return;
@@ -179,15 +243,15 @@ static void
 encode_tags(struct encoder *e, const struct proto_schema *schema, const struct proto_plan *plan,
     const char *msg)
 {
-    uint32_t count = 0;
+    uint32_t set = 0; /* bit i: the tagged field i is written */
 
+    ASSERT(plan->tagged_count <= 32);
     for (int i = 0; i < plan->tagged_count; i++)
         if (!proto_field_is_default(schema, &schema->fields[plan->tagged[i].field], msg))
-            count++;
-    writer_uvarint(e->w, count);
-    for (int i = 0; i < plan->tagged_count && count > 0; i++)
-        if (!proto_field_is_default(schema, &schema->fields[plan->tagged[i].field], msg))
-            encode_tag(e, schema, plan->tagged[i], msg);
+            set |= 1u << i;
+    put_uvarint(e, (uint32_t)__builtin_popcount(set));
+    for (; set != 0; set &= set - 1)
+        encode_tag(e, schema, plan->tagged[__builtin_ctz(set)], msg);
 }
 
 static void

@@ -122,7 +122,9 @@ extern const struct proto_api proto_apis[];
 extern const int proto_api_count;
 extern const int16_t proto_api_by_key[]; /* index into proto_apis, or -1 */
 extern const int proto_api_by_key_count;
-extern const struct proto_message proto_messages[];
+extern const struct proto_message proto_messages[]; /* by name */
 extern const int proto_message_count;
+enum { PROTO_KIND_COUNT = PROTO_DATA + 1, PROTO_KEY_COUNT = 128 };
+extern const int16_t proto_message_by_key[PROTO_KIND_COUNT][PROTO_KEY_COUNT]; /* or -1 */
 
 #endif
