@@ -1,0 +1,492 @@
+/* meta/controller_topics.c - CreateTopics, DeleteTopics, CreatePartitions: from request to records.
+ *
+ * Topics of one request are judged one by one; those that are fine are made, the others answered
+ * with their error. What the whole operation may add is bounded first. Pure. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "meta/config_def.h"
+#include "meta/controller_priv.h"
+#include "proto/config_record.h"
+#include "proto/create_partitions_request.h"
+#include "proto/create_partitions_response.h"
+#include "proto/create_topics_request.h"
+#include "proto/create_topics_response.h"
+#include "proto/delete_topics_request.h"
+#include "proto/delete_topics_response.h"
+#include "proto/remove_topic_record.h"
+#include "proto/topic_record.h"
+
+static const char METADATA_TOPIC[] = "__cluster_metadata";
+
+enum { WHY_SIZE = 256 };
+
+/* ---- create ---- */
+
+/* What one topic will be, once it was found fine. */
+struct plan {
+    const struct proto_create_topics_request_creatable_topic *topic;
+    struct proto_create_topics_response_creatable_topic_result *result;
+    int32_t partition_count;
+    int16_t replica_count;
+    struct uuid id;
+};
+
+static void
+refuse(struct plan *plan, enum proto_error error, struct str message)
+{
+    plan->result->error_code = (int16_t)error;
+    plan->result->error_message = message;
+    plan->result->num_partitions = -1;
+    plan->result->replication_factor = -1;
+}
+
+/* Names that differ only in '.' and '_' would be one name in metrics. */
+static const struct meta_topic *
+find_collision(const struct meta_image *image, struct str name)
+{
+    if (memchr(name.data, '.', name.len) == NULL && memchr(name.data, '_', name.len) == NULL)
+        return NULL;
+    const struct meta_topic *topic = meta_image_topic_after(image, STR_NULL);
+    for (; topic != NULL; topic = meta_image_topic_after(image, topic->name)) {
+        bool same = topic->name.len == name.len;
+        for (size_t i = 0; same && i < name.len; i++) {
+            char a = name.data[i] == '.' ? '_' : name.data[i];
+            char b = topic->name.data[i] == '.' ? '_' : topic->name.data[i];
+            same = a == b;
+        }
+        if (same)
+            return topic;
+    }
+    return NULL;
+}
+
+static bool
+check_name(struct meta_op *op, const struct proto_create_topics_request *request, struct plan *plan)
+{
+    struct str name = plan->topic->name;
+    int32_t times = 0;
+    for (int32_t i = 0; i < request->topics.count; i++)
+        times += str_eq(request->topics.items[i].name, name);
+    const char *problem = meta_topic_name_problem(name);
+    if (times > 1) {
+        refuse(plan, PROTO_ERROR_INVALID_REQUEST, STR("Duplicate topic name."));
+    } else if (str_eq_z(name, METADATA_TOPIC)) {
+        refuse(plan, PROTO_ERROR_INVALID_REQUEST,
+            STR("Creation of internal topic __cluster_metadata is prohibited."));
+    } else if (problem != NULL) {
+        refuse(plan, PROTO_ERROR_INVALID_TOPIC_EXCEPTION, str_of(problem));
+    } else if (meta_image_topic(op->image, name) != NULL) {
+        refuse(plan, PROTO_ERROR_TOPIC_ALREADY_EXISTS,
+            arena_printf(op->arena, "Topic '%.*s' already exists.", STR_FMT(name)));
+    } else {
+        const struct meta_topic *other = find_collision(op->image, name);
+        if (other == NULL)
+            return true;
+        refuse(plan, PROTO_ERROR_INVALID_TOPIC_EXCEPTION,
+            arena_printf(op->arena, "Topic '%.*s' collides with existing topic: %.*s",
+                STR_FMT(name), STR_FMT(other->name)));
+    }
+    return false;
+}
+
+static bool
+check_manual(struct meta_op *op, struct plan *plan)
+{
+    const struct proto_create_topics_request_creatable_topic *topic = plan->topic;
+    int32_t count = topic->assignments.count;
+    struct str message = STR_NULL;
+    if (topic->num_partitions != -1 || topic->replication_factor != -1) {
+        refuse(plan, PROTO_ERROR_INVALID_REQUEST,
+            STR("With a manual partition assignment the numbers of partitions and replicas must "
+                "be -1."));
+        return false;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        bool found = false;
+        for (int32_t j = 0; j < count; j++)
+            found = found || topic->assignments.items[j].partition_index == i;
+        if (!found) {
+            refuse(plan, PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT,
+                STR("Partitions should be a consecutive 0-based integer sequence."));
+            return false;
+        }
+        enum proto_error error =
+            meta_check_assignment(op, topic->assignments.items[i].broker_ids.items,
+                topic->assignments.items[i].broker_ids.count,
+                i == 0 ? -1 : topic->assignments.items[0].broker_ids.count, &message);
+        if (error != PROTO_ERROR_NONE) {
+            refuse(plan, error, message);
+            return false;
+        }
+    }
+    plan->partition_count = count;
+    plan->replica_count = (int16_t)topic->assignments.items[0].broker_ids.count;
+    return true;
+}
+
+static int64_t
+broker_number(const struct meta_op *op, const char *key, int64_t fallback)
+{
+    int64_t v = fallback;
+    struct meta_config_value value =
+        meta_config_broker(op->image, op->ctl->rules, op->ctl->node_id, str_of(key));
+    if (!str_is_null(value.value))
+        (void)config_parse_i64(value.value, &v);
+    return v;
+}
+
+static bool
+check_counts(struct meta_op *op, struct plan *plan)
+{
+    const struct proto_create_topics_request_creatable_topic *topic = plan->topic;
+    int32_t alive[META_BROKERS_MAX];
+    int32_t broker_count = meta_alive_brokers(op->image, alive, META_BROKERS_MAX);
+    plan->partition_count = topic->num_partitions == -1
+                                ? (int32_t)broker_number(op, "num.partitions", 1)
+                                : topic->num_partitions;
+    plan->replica_count = topic->replication_factor == -1
+                              ? (int16_t)broker_number(op, "default.replication.factor", 1)
+                              : topic->replication_factor;
+    if (plan->replica_count <= 0) {
+        refuse(plan, PROTO_ERROR_INVALID_REPLICATION_FACTOR,
+            STR("Replication factor must be larger than 0, or -1 to use the default value."));
+    } else if (plan->partition_count <= 0) {
+        refuse(plan, PROTO_ERROR_INVALID_PARTITIONS,
+            STR("Number of partitions was set to an invalid non-positive value."));
+    } else if (plan->replica_count > broker_count) {
+        refuse(plan, PROTO_ERROR_INVALID_REPLICATION_FACTOR,
+            arena_printf(op->arena,
+                "Unable to replicate the partition %d time(s): The target replication factor of "
+                "%d cannot be reached because only %d broker(s) are registered.",
+                (int)plan->replica_count, (int)plan->replica_count, (int)broker_count));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool
+check_configs(struct meta_op *op, struct plan *plan)
+{
+    char text[WHY_SIZE];
+    for (int32_t i = 0; i < plan->topic->configs.count; i++) {
+        const struct proto_create_topics_request_creatable_topic_config *config =
+            &plan->topic->configs.items[i];
+        struct buf why;
+        if (str_is_null(config->value))
+            continue; /* the default */
+        buf_init(&why, sizeof text);
+        enum err err = op->ctl->rules->validate(
+            op->ctl->rules->ctx, META_RESOURCE_TOPIC, config->name, config->value, &why);
+        if (err == ERR_NOTFOUND)
+            refuse(plan, PROTO_ERROR_INVALID_CONFIG,
+                arena_printf(op->arena, "Unknown topic config name: %.*s", STR_FMT(config->name)));
+        else if (err != ERR_OK)
+            refuse(plan, PROTO_ERROR_INVALID_CONFIG,
+                arena_printf(op->arena, "Invalid value %.*s for configuration %.*s: %s",
+                    STR_FMT(config->value), STR_FMT(config->name), buf_z(&why)));
+        buf_fini(&why);
+        if (err != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+static enum err
+add_topic(struct meta_op *op, const struct plan *plan)
+{
+    const struct proto_create_topics_request_creatable_topic *topic = plan->topic;
+    struct proto_topic_record record = {.name = topic->name, .topic_id = plan->id};
+    uint32_t start;
+    op->ctl->random(op->ctl->random_ctx, &start, sizeof start);
+    meta_records_add(op->records, META_RECORD_TOPIC, 0, &proto_topic_record_schema, &record);
+    for (int32_t i = 0; i < topic->configs.count; i++) {
+        struct proto_config_record config = {.resource_type = META_RESOURCE_TOPIC,
+            .resource_name = topic->name,
+            .name = topic->configs.items[i].name,
+            .value = topic->configs.items[i].value};
+        if (!str_is_null(config.value))
+            meta_records_add(
+                op->records, META_RECORD_CONFIG, 0, &proto_config_record_schema, &config);
+    }
+    for (int32_t i = 0; i < plan->partition_count; i++) {
+        const int32_t *replicas = NULL;
+        if (topic->assignments.count > 0) {
+            for (int32_t j = 0; j < topic->assignments.count; j++)
+                if (topic->assignments.items[j].partition_index == i)
+                    replicas = topic->assignments.items[j].broker_ids.items;
+        } else {
+            enum err err = meta_place(op, start, i, plan->replica_count, &replicas);
+            if (err != ERR_OK)
+                return err;
+        }
+        meta_add_partition(op, plan->id, i, replicas, plan->replica_count);
+    }
+    return ERR_OK;
+}
+
+/* v5+: every key of the new topic, with the value that will be in force. */
+static enum err
+answer_configs(struct meta_op *op, const struct plan *plan)
+{
+    size_t count;
+    const struct config_def *defs = config_def_list(CONFIG_SCOPE_TOPIC, &count);
+    struct proto_create_topics_response_creatable_topic_configs *items =
+        arena_calloc(op->arena, count, sizeof *items);
+    int32_t used = 0;
+    if (items == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (defs[i].internal)
+            continue;
+        struct meta_config_value value = meta_config_topic(
+            op->image, op->ctl->rules, op->ctl->node_id, plan->topic->name, str_of(defs[i].name));
+        for (int32_t j = 0; j < plan->topic->configs.count; j++)
+            if (str_eq_z(plan->topic->configs.items[j].name, defs[i].name) &&
+                !str_is_null(plan->topic->configs.items[j].value)) {
+                value.value = plan->topic->configs.items[j].value;
+                value.source = META_CONFIG_SOURCE_TOPIC;
+            }
+        items[used].name = str_of(defs[i].name);
+        items[used].value = value.value;
+        items[used].config_source = (int8_t)value.source;
+        used++;
+    }
+    plan->result->configs.items = items;
+    plan->result->configs.count = used;
+    return ERR_OK;
+}
+
+static enum err
+judge_topic(
+    struct meta_op *op, const struct proto_create_topics_request *request, struct plan *plan)
+{
+    plan->result->name = plan->topic->name;
+    plan->result->configs.count = -1;
+    bool fine =
+        check_name(op, request, plan) &&
+        (plan->topic->assignments.count > 0 ? check_manual(op, plan) : check_counts(op, plan)) &&
+        check_configs(op, plan);
+    if (!fine)
+        return ERR_OK;
+    uint8_t bytes[16];
+    do {
+        op->ctl->random(op->ctl->random_ctx, bytes, sizeof bytes);
+        plan->id = uuid_from_random(bytes);
+    } while (!uuid_is_usable(plan->id) || meta_image_topic_by_id(op->image, plan->id) != NULL);
+    plan->result->topic_id = request->validate_only ? UUID_ZERO : plan->id;
+    plan->result->num_partitions = plan->partition_count;
+    plan->result->replication_factor = plan->replica_count;
+    return op->req->version >= 5 ? answer_configs(op, plan) : ERR_OK;
+}
+
+enum err
+meta_op_create_topics(struct meta_op *op, void *response)
+{
+    const struct proto_create_topics_request *request = op->req->msg;
+    struct proto_create_topics_response *answer = response;
+    int32_t count = request->topics.count;
+    struct plan *plans = arena_calloc(op->arena, (size_t)count, sizeof *plans);
+    answer->topics.items = arena_calloc(op->arena, (size_t)count, sizeof *answer->topics.items);
+    if (plans == NULL || answer->topics.items == NULL)
+        return ERR_NOMEM;
+    answer->topics.count = count;
+    int64_t total = 0;
+    for (int32_t i = 0; i < count; i++) {
+        plans[i].topic = &request->topics.items[i];
+        plans[i].result = &answer->topics.items[i];
+        enum err err = judge_topic(op, request, &plans[i]);
+        if (err != ERR_OK)
+            return err;
+        if (plans[i].result->error_code == 0)
+            total += plans[i].partition_count;
+        if (total > LIMIT_PARTITIONS_PER_OPERATION && plans[i].result->error_code == 0) {
+            total -= plans[i].partition_count;
+            refuse(&plans[i], PROTO_ERROR_POLICY_VIOLATION,
+                STR("Excessively large number of partitions per request."));
+        }
+    }
+    for (int32_t i = 0; i < count && !request->validate_only; i++) {
+        enum err err = plans[i].result->error_code == 0 ? add_topic(op, &plans[i]) : ERR_OK;
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+/* ---- delete ---- */
+
+static void
+delete_one(struct meta_op *op, const struct meta_topic *topic)
+{
+    struct proto_remove_topic_record record = {.topic_id = topic->id};
+    meta_records_add(
+        op->records, META_RECORD_REMOVE_TOPIC, 0, &proto_remove_topic_record_schema, &record);
+}
+
+/* The topic meant, or NULL with the error in the result. */
+static const struct meta_topic *
+find_deletable(
+    const struct meta_op *op, struct proto_delete_topics_response_deletable_topic_result *result)
+{
+    const struct meta_topic *topic;
+    bool by_id = str_is_null(result->name);
+    if (!by_id && !uuid_is_zero(result->topic_id)) {
+        result->error_code = PROTO_ERROR_INVALID_REQUEST;
+        result->error_message = STR("You may not specify both topic name and topic id.");
+        return NULL;
+    }
+    if (by_id && uuid_is_zero(result->topic_id)) {
+        result->error_code = PROTO_ERROR_INVALID_REQUEST;
+        result->error_message = STR("Neither topic name nor id were specified.");
+        return NULL;
+    }
+    topic = by_id ? meta_image_topic_by_id(op->image, result->topic_id)
+                  : meta_image_topic(op->image, result->name);
+    if (topic == NULL) {
+        result->error_code =
+            by_id ? PROTO_ERROR_UNKNOWN_TOPIC_ID : PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+        result->error_message = by_id ? STR("This server does not host this topic ID.")
+                                      : STR("This server does not host this topic-partition.");
+        return NULL;
+    }
+    result->name = topic->name;
+    result->topic_id = topic->id;
+    return topic;
+}
+
+enum err
+meta_op_delete_topics(struct meta_op *op, void *response)
+{
+    const struct proto_delete_topics_request *request = op->req->msg;
+    struct proto_delete_topics_response *answer = response;
+    bool by_state = op->req->version >= 6;
+    int32_t count = by_state ? request->topics.count : request->topic_names.count;
+    bool enabled = true;
+    struct meta_config_value value =
+        meta_config_broker(op->image, op->ctl->rules, op->ctl->node_id, STR("delete.topic.enable"));
+    if (!str_is_null(value.value))
+        (void)config_parse_bool(value.value, &enabled);
+    answer->responses.items =
+        arena_calloc(op->arena, (size_t)count, sizeof *answer->responses.items);
+    if (answer->responses.items == NULL)
+        return ERR_NOMEM;
+    answer->responses.count = count;
+    for (int32_t i = 0; i < count; i++) {
+        struct proto_delete_topics_response_deletable_topic_result *result =
+            &answer->responses.items[i];
+        result->name = by_state ? request->topics.items[i].name : request->topic_names.items[i];
+        result->topic_id = by_state ? request->topics.items[i].topic_id : UUID_ZERO;
+        if (!enabled) {
+            result->error_code = op->req->version < 3 ? PROTO_ERROR_INVALID_REQUEST
+                                                      : PROTO_ERROR_TOPIC_DELETION_DISABLED;
+            continue;
+        }
+        const struct meta_topic *topic = find_deletable(op, result);
+        bool twice = false;
+        for (int32_t j = 0; topic != NULL && j < i; j++)
+            twice = twice || (uuid_eq(answer->responses.items[j].topic_id, topic->id));
+        if (twice) {
+            result->error_code = PROTO_ERROR_INVALID_REQUEST;
+            result->error_message = STR("Duplicate topic.");
+        } else if (topic != NULL) {
+            delete_one(op, topic);
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- more partitions ---- */
+
+static enum err
+grow_topic(struct meta_op *op,
+    const struct proto_create_partitions_request_create_partitions_topic *wanted,
+    struct proto_create_partitions_response_create_partitions_topic_result *result, bool apply,
+    int64_t *total)
+{
+    const struct meta_topic *topic = meta_image_topic(op->image, wanted->name);
+    struct str message = STR_NULL;
+    enum proto_error error = PROTO_ERROR_NONE;
+    int32_t added = topic == NULL ? 0 : wanted->count - topic->partition_count;
+    int32_t replica_count =
+        topic == NULL || topic->partition_count == 0 ? 1 : topic->partitions[0]->replicas.count;
+    if (topic == NULL) {
+        error = PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+        message = STR("This server does not host this topic-partition.");
+    } else if (added <= 0) {
+        error = PROTO_ERROR_INVALID_PARTITIONS;
+        message =
+            added == 0
+                ? arena_printf(op->arena, "Topic already has %d partition(s).", (int)wanted->count)
+                : arena_printf(op->arena,
+                      "The topic %.*s currently has %d partition(s); %d would not be an increase.",
+                      STR_FMT(topic->name), (int)topic->partition_count, (int)wanted->count);
+    } else if (wanted->assignments.count >= 0 && wanted->assignments.count != added) {
+        error = PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
+        message = arena_printf(op->arena,
+            "Attempted to add %d additional partition(s), but only %d assignment(s) were "
+            "specified.",
+            (int)added, (int)wanted->assignments.count);
+    } else if (*total + added > LIMIT_PARTITIONS_PER_OPERATION) {
+        error = PROTO_ERROR_INVALID_PARTITIONS;
+        message = STR("Excessively large number of partitions per request.");
+    }
+    for (int32_t i = 0; error == PROTO_ERROR_NONE && i < wanted->assignments.count; i++)
+        error = meta_check_assignment(op, wanted->assignments.items[i].broker_ids.items,
+            wanted->assignments.items[i].broker_ids.count, replica_count, &message);
+    int32_t alive[META_BROKERS_MAX];
+    if (error == PROTO_ERROR_NONE && wanted->assignments.count < 0 &&
+        meta_alive_brokers(op->image, alive, META_BROKERS_MAX) < replica_count) {
+        error = PROTO_ERROR_INVALID_REPLICATION_FACTOR;
+        message = STR("Not enough brokers are alive for the topic's replication factor.");
+    }
+    result->name = wanted->name;
+    result->error_code = (int16_t)error;
+    result->error_message = message;
+    if (error != PROTO_ERROR_NONE || !apply)
+        return ERR_OK;
+    *total += added;
+    for (int32_t i = 0; i < added; i++) {
+        const int32_t *replicas =
+            wanted->assignments.count >= 0 ? wanted->assignments.items[i].broker_ids.items : NULL;
+        if (replicas == NULL) {
+            enum err err =
+                meta_place(op, 0, topic->partition_count + i, (int16_t)replica_count, &replicas);
+            if (err != ERR_OK)
+                return err;
+        }
+        meta_add_partition(op, topic->id, topic->partition_count + i, replicas, replica_count);
+    }
+    return ERR_OK;
+}
+
+enum err
+meta_op_create_partitions(struct meta_op *op, void *response)
+{
+    const struct proto_create_partitions_request *request = op->req->msg;
+    struct proto_create_partitions_response *answer = response;
+    int64_t total = 0;
+    answer->results.items =
+        arena_calloc(op->arena, (size_t)request->topics.count, sizeof *answer->results.items);
+    if (answer->results.items == NULL)
+        return ERR_NOMEM;
+    answer->results.count = request->topics.count;
+    for (int32_t i = 0; i < request->topics.count; i++) {
+        int32_t times = 0;
+        for (int32_t j = 0; j < request->topics.count; j++)
+            times += str_eq(request->topics.items[j].name, request->topics.items[i].name);
+        if (times > 1) {
+            answer->results.items[i].name = request->topics.items[i].name;
+            answer->results.items[i].error_code = PROTO_ERROR_INVALID_REQUEST;
+            answer->results.items[i].error_message = STR("Duplicate topic name.");
+            continue;
+        }
+        enum err err = grow_topic(op, &request->topics.items[i], &answer->results.items[i],
+            !request->validate_only, &total);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
