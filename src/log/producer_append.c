@@ -15,6 +15,7 @@ struct producer_append_slot {
     struct producer_entry entry;
     bool known;       /* had an epoch before this append: sequences are checked */
     bool had_batches; /* before this append */
+    bool verify_end;  /* commit ends the verification */
 };
 
 /* The marker in a control batch. */
@@ -63,6 +64,7 @@ slot_get(struct producer_append *a, int64_t producer_id)
     slot->entry = old != NULL ? *old : producer_entry_empty(producer_id);
     slot->known = slot->entry.producer_epoch != BATCH_NO_PRODUCER_EPOCH;
     slot->had_batches = slot->entry.batch_count > 0;
+    slot->verify_end = false;
     return slot;
 }
 
@@ -296,6 +298,9 @@ producer_append_batch(
     struct producer_append_slot *slot = slot_get(a, batch->producer_id);
     if (slot == NULL)
         return ERR_NOMEM;
+    if (batch_is_transactional(batch) &&
+        producer_verify_ends(a->ps, batch->producer_id, batch->producer_epoch, control))
+        slot->verify_end = true;
     return control ? append_marker(a, slot, batch, &marker, reject)
                    : append_data(a, slot, batch, reject);
 }
@@ -367,6 +372,8 @@ producer_append_commit(struct producer_append *a)
         struct producer_node *node = producer_node_find(a->ps, a->slots[i].entry.producer_id);
         ASSERT(node != NULL); /* I3 */
         producer_node_set(a->ps, node, &a->slots[i].entry);
+        if (a->slots[i].verify_end)
+            producer_state_verify_clear(a->ps, a->slots[i].entry.producer_id);
     }
     for (int32_t i = 0; i < a->end_count; i++)
         producer_unreplicated_add(a->ps, a->ends[i].first_offset, a->ends[i].last_offset);

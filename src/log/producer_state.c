@@ -56,6 +56,7 @@ producer_state_reset(struct producer_state *ps, int64_t offset)
     }
     ASSERT(ps->count == 0); /* I4 */
     ASSERT(ps->txn_count == 0);
+    producer_verify_reset(ps);
     mem_free(ps->unreplicated);
     ps->unreplicated = NULL;
     ps->unreplicated_start = 0;
@@ -356,4 +357,5 @@ producer_state_expire(struct producer_state *ps, int64_t now_ms)
         if (producer_entry_expired(&node->entry, ps->opts.expiration_ms, now_ms))
             node_free(ps, node);
     }
+    producer_verify_expire(ps, now_ms);
 }

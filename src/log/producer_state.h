@@ -158,6 +158,42 @@ void producer_state_each(const struct producer_state *ps,
 /* Drops producers idle for expiration_ms and without an open transaction. */
 void producer_state_expire(struct producer_state *ps, int64_t now_ms);
 
+/* ---- verification of transactional writes (KIP-890) ----
+ * Before a partition takes the first write of a transaction, its leader asks the coordinator
+ * whether the partition belongs to it. The guard, taken before the question and compared at the
+ * append, tells whether anything ended the transaction in between. A committed transactional batch
+ * or marker ends the verification by itself. */
+
+struct producer_verification {
+    uint64_t guard; /* never 0 */
+    int64_t since_ms;
+    int32_t sequence_lowest; /* seen in this epoch: goes into producer_append_opts */
+    int16_t producer_epoch;
+    bool epoch_bump_supported; /* the request was of transaction version 2 */
+};
+
+struct producer_verify_opts {
+    int64_t producer_id;
+    int64_t now_ms;
+    int32_t sequence;
+    int16_t producer_epoch;
+    bool epoch_bump_supported;
+};
+
+/* Begins or goes on. *guard 0: the transaction is open here already, nothing to verify. *reject:
+ * INVALID_PRODUCER_EPOCH, else NONE. NOMEM. */
+MUST_USE enum err producer_state_verify(struct producer_state *ps,
+    const struct producer_verify_opts *opts, uint64_t *guard, enum log_reject *reject);
+/* Valid until the next change; NULL when none is going on. */
+const struct producer_verification *producer_state_verification(
+    const struct producer_state *ps, int64_t producer_id);
+/* The coordinator said no. */
+void producer_state_verify_clear(struct producer_state *ps, int64_t producer_id);
+/* Whether a transactional batch may be appended: its transaction is open, or guard is the current
+ * one. */
+bool producer_state_verified(
+    const struct producer_state *ps, int64_t producer_id, int16_t producer_epoch, uint64_t guard);
+
 /* ---- snapshots: Apache's file format, version 1 ---- */
 
 /* Appends the whole file to out. LIMIT, NOMEM. */

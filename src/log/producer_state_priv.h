@@ -20,6 +20,12 @@ struct producer_unreplicated {
     int64_t last_offset;
 };
 
+struct producer_verify_node {
+    int64_t producer_id;
+    struct producer_verification v;
+    UT_hash_handle hh;
+};
+
 struct producer_state {
     struct producer_state_opts opts;
     struct producer_node *map; /* owned, by producer_id */
@@ -29,6 +35,8 @@ struct producer_state {
      * unreplicated_add). */
     struct producer_unreplicated *unreplicated; /* owned; a window in an array */
     size_t unreplicated_start, unreplicated_count, unreplicated_capacity;
+    struct producer_verify_node *verify; /* owned, by producer_id; oldest first */
+    uint64_t verify_guard_last;
     int64_t end_offset;
     int32_t count;     /* without pending ones */
     int32_t txn_count; /* nodes in txns */
@@ -51,6 +59,14 @@ MUST_USE enum err producer_unreplicated_reserve(struct producer_state *ps, size_
 /* After a reserve. */
 void producer_unreplicated_add(
     struct producer_state *ps, int64_t first_offset, int64_t last_offset);
+
+/* ---- producer_verify.c ---- */
+
+void producer_verify_reset(struct producer_state *ps);
+void producer_verify_expire(struct producer_state *ps, int64_t now_ms);
+/* Whether a transactional batch (control: a marker) ends the producer's verification. */
+bool producer_verify_ends(
+    const struct producer_state *ps, int64_t producer_id, int16_t epoch, bool control);
 
 /* An empty entry of a producer that nothing is known of. */
 struct producer_entry producer_entry_empty(int64_t producer_id);

@@ -770,6 +770,58 @@ replay_rebuilds_the_state_and_tells_of_aborted_transactions(void **state)
     assert_int_equal(producer_state_first_undecided(ps), 5);
 }
 
+static uint64_t
+verify(int64_t id, int epoch, int32_t sequence, int64_t now)
+{
+    uint64_t guard;
+    enum log_reject reject;
+    struct producer_verify_opts o = {.producer_id = id,
+        .producer_epoch = (int16_t)epoch,
+        .sequence = sequence,
+        .now_ms = now,
+        .epoch_bump_supported = true};
+    assert_int_equal(producer_state_verify(ps, &o, &guard, &reject), ERR_OK);
+    return reject == LOG_REJECT_NONE ? guard : UINT64_MAX;
+}
+
+static void
+a_guard_holds_until_the_transaction_begins_or_ends(void **state)
+{
+    (void)state;
+    uint64_t guard = verify(1, 0, 5, 10);
+    assert_true(guard != 0);
+    assert_true(verify(1, 0, 3, 11) == guard); /* more of the same, out of order */
+    assert_int_equal(producer_state_verification(ps, 1)->sequence_lowest, 3);
+    assert_true(verify(1, 1, 9, 11) == guard);
+    assert_int_equal(producer_state_verification(ps, 1)->sequence_lowest, 9);
+    assert_true(producer_state_verified(ps, 1, 1, guard));
+    assert_false(producer_state_verified(ps, 1, 1, guard + 1));
+    assert_false(producer_state_verified(ps, 1, 1, 0));
+    assert_int_equal(
+        append(S(.id = 1, .epoch = 1, .sequence = 0, .offset = 0, .txn = true)), LOG_REJECT_NONE);
+    assert_null(producer_state_verification(ps, 1)); /* begun: nothing to verify any more */
+    assert_true(verify(1, 1, 1, 12) == 0);
+    assert_true(producer_state_verified(ps, 1, 1, 0));
+    assert_true(verify(1, 0, 1, 12) == UINT64_MAX); /* a fenced epoch */
+    /* The coordinator aborts while the next transaction is verified under the old epoch. */
+    uint64_t next = verify(1, 2, 0, 13);
+    assert_true(next != 0 && next != guard);
+    assert_int_equal(marker(S(.id = 1, .epoch = 3, .offset = 1, .marker = 2), 2), LOG_REJECT_NONE);
+    assert_false(producer_state_verified(ps, 1, 2, next));
+}
+
+static void
+a_version_two_marker_of_the_last_transaction_keeps_the_next_ones_guard(void **state)
+{
+    (void)state;
+    append(S(.id = 1, .epoch = 0, .sequence = 0, .offset = 0, .txn = true));
+    uint64_t guard = verify(1, 1, 0, 10);
+    assert_int_equal(marker(S(.id = 1, .epoch = 1, .offset = 1, .marker = 1), 2), LOG_REJECT_NONE);
+    assert_true(producer_state_verified(ps, 1, 1, guard));
+    producer_state_expire(ps, 10 + EXPIRATION);
+    assert_false(producer_state_verified(ps, 1, 1, guard));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_MAIN(T(the_last_five_batches_are_duplicates_and_older_ones_out_of_order),
     T(epochs_never_go_back_and_a_new_one_begins_at_zero),
@@ -787,4 +839,6 @@ TEST_MAIN(T(the_last_five_batches_are_duplicates_and_older_ones_out_of_order),
     T(damaged_snapshots_are_corrupt_and_leave_nothing),
     T(expired_producers_are_left_out_of_a_loaded_snapshot),
     T(answers_and_lso_equal_a_naive_model_over_a_random_history),
-    T(replay_rebuilds_the_state_and_tells_of_aborted_transactions))
+    T(replay_rebuilds_the_state_and_tells_of_aborted_transactions),
+    T(a_guard_holds_until_the_transaction_begins_or_ends),
+    T(a_version_two_marker_of_the_last_transaction_keeps_the_next_ones_guard))
