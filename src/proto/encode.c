@@ -25,7 +25,9 @@ room(struct encoder *e, size_t len)
 {
     struct buf *buf = &e->w->buf;
 
-    if (LIKELY(buf->err == ERR_OK && buf->capacity - buf->len >= len)) {
+    /* The capacity may be one more than the limit: room for a terminating NUL. */
+    if (LIKELY(buf->err == ERR_OK && len <= buf->capacity - buf->len &&
+               len <= buf->size_max - buf->len)) {
         uint8_t *p = buf->data + buf->len;
         buf->len += len;
         return p;

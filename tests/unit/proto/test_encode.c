@@ -243,9 +243,14 @@ a_full_writer_is_reported(void **state)
     (void)state;
     proto_init(&proto_topic_record_schema, &msg);
     msg.name = STR("orders");
-    writer_init(&w, 4);
-    assert_int_equal(proto_encode(&proto_topic_record_schema, 0, &msg, &w), ERR_LIMIT);
-    writer_fini(&w);
+    enum { SIZE = 7 + 16 + 1 };
+    for (size_t limit = 0; limit <= SIZE; limit++) {
+        writer_init(&w, limit);
+        assert_int_equal(proto_encode(&proto_topic_record_schema, 0, &msg, &w),
+            limit < SIZE ? ERR_LIMIT : ERR_OK);
+        assert_true(w.buf.len <= limit);
+        writer_fini(&w);
+    }
 }
 
 static void
