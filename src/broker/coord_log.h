@@ -62,6 +62,7 @@ MUST_USE enum proto_error broker_coord_lock_index(
     struct broker_req *req, int32_t index, struct coord_shard **shard);
 /* Gives the lock back, and sees to flush and timers. */
 void broker_coord_unlock(struct broker_req *req, struct coord_shard *shard);
+/* Indexes below this may have a shard. */
 int32_t broker_coord_shard_count(const struct broker_coord *coord);
 const struct broker_coord_opts *broker_coord_options(const struct broker_coord *coord);
 

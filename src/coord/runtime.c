@@ -187,10 +187,18 @@ coord_shard_last_written(const struct coord_shard *shard)
     return shard->last_written;
 }
 
-bool
-coord_shard_is_waiting(const struct coord_shard *shard)
+int64_t
+coord_shard_first_waiting(const struct coord_shard *shard)
 {
-    return !list_empty(&shard->in_flight);
+    if (list_empty(&shard->in_flight))
+        return -1;
+    return LIST_ENTRY(shard->in_flight.next, struct coord_reply, link)->offset;
+}
+
+int64_t
+coord_shard_load_next(const struct coord_shard *shard)
+{
+    return shard->order_next;
 }
 
 /* ---- loading ---- */
@@ -204,6 +212,7 @@ coord_shard_load_begin(struct coord_shard *shard, int32_t leader_epoch)
     if (err != ERR_OK)
         return err;
     shard->state = COORD_SHARD_LOADING;
+    shard->order_next = 0;
     shard->leader_epoch = leader_epoch;
     return ERR_OK;
 }
@@ -290,6 +299,7 @@ coord_shard_load(struct coord_shard *shard, struct bytes batches, size_t *consum
         if (err != ERR_OK)
             return err;
         at += batch.size_bytes;
+        shard->order_next = batch_last_offset(&batch) + 1;
     }
     *consumed = at;
     return ERR_OK;

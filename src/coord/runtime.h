@@ -132,6 +132,8 @@ MUST_USE enum err coord_shard_load_begin(struct coord_shard *shard, int32_t lead
  * bytes were whole batches. CORRUPT or NOMEM: unload. */
 MUST_USE enum err coord_shard_load(
     struct coord_shard *shard, struct bytes batches, size_t *consumed);
+/* The offset after the last batch loaded, 0 before the first. */
+int64_t coord_shard_load_next(const struct coord_shard *shard);
 /* The log was applied up to end_offset (exclusive). */
 void coord_shard_load_end(struct coord_shard *shard, int64_t end_offset, int64_t high_watermark);
 /* Answers everybody with `why` and drops the state. Unloaded already is fine. */
@@ -157,8 +159,8 @@ MUST_USE bool coord_shard_flush(struct coord_shard *shard);
 
 /* The offset of the last record appended, -1 at first; replies up to it wait for the watermark. */
 int64_t coord_shard_last_written(const struct coord_shard *shard);
-/* True when replies wait for the high watermark to pass coord_shard_last_written. */
-bool coord_shard_is_waiting(const struct coord_shard *shard);
+/* The offset that the first waiting reply wants committed; -1 when none waits for the log. */
+int64_t coord_shard_first_waiting(const struct coord_shard *shard);
 
 /* ---- for machines, during an operation ---- */
 
