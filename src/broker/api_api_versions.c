@@ -5,41 +5,30 @@
 #include "base/attr.h"
 #include "broker/api_table.h"
 #include "broker/broker.h"
+#include "meta/controller.h"
 #include "meta/image.h"
 #include "proto/api_keys.h"
 #include "proto/api_versions_request.h"
 #include "proto/api_versions_response.h"
 #include "proto/error_codes.h"
 
-/* Levels that this program knows. A feature without its request type is not advertised: clients
- * that see it would use that type. */
-static const struct supported {
-    struct str name;
-    int16_t min, max;
-    int16_t api_key; /* -1: none needed */
-} supported_features[] = {
-    {{"eligible.leader.replicas.version", 32}, 0, 1, -1},
-    {{"group.version", 13}, 0, 1, PROTO_API_CONSUMER_GROUP_HEARTBEAT},
-    {{"kraft.version", 13}, 0, 1, -1},
-    {{"metadata.version", 16}, 7, 30, -1},
-    {{"share.version", 13}, 0, 1, PROTO_API_SHARE_GROUP_HEARTBEAT},
-    {{"streams.version", 15}, 0, 1, PROTO_API_STREAMS_GROUP_HEARTBEAT},
-    {{"transaction.version", 19}, 0, 2, PROTO_API_END_TXN},
-};
-
-static const struct supported *
-supported_find(struct str name)
-{
-    for (size_t i = 0; i < COUNT_OF(supported_features); i++)
-        if (str_eq(supported_features[i].name, name))
-            return &supported_features[i];
-    return NULL;
-}
-
+/* A feature without its request type is not advertised: clients that see it would use that type. */
 static bool
-is_advertised(const struct supported *feature)
+is_advertised(struct str feature)
 {
-    return feature->api_key < 0 || broker_api_find(feature->api_key) != NULL;
+    static const struct {
+        struct str name;
+        int16_t api_key;
+    } needs[] = {
+        {{"group.version", 13}, PROTO_API_CONSUMER_GROUP_HEARTBEAT},
+        {{"share.version", 13}, PROTO_API_SHARE_GROUP_HEARTBEAT},
+        {{"streams.version", 15}, PROTO_API_STREAMS_GROUP_HEARTBEAT},
+        {{"transaction.version", 19}, PROTO_API_END_TXN},
+    };
+    for (size_t i = 0; i < COUNT_OF(needs); i++)
+        if (str_eq(needs[i].name, feature))
+            return broker_api_find(needs[i].api_key) != NULL;
+    return true;
 }
 
 static bool
@@ -68,17 +57,20 @@ keys_fill(struct broker_req *req, struct proto_api_versions_response *response)
 static bool
 supported_fill(struct broker_req *req, struct proto_api_versions_response *response)
 {
-    struct proto_api_versions_response_supported_feature_key *items =
-        arena_calloc(req->arena, COUNT_OF(supported_features), sizeof *items);
+    struct proto_api_versions_response_supported_feature_key *items;
+    size_t total = 0;
+    int count = 0;
+    while (meta_features_supported[total].name != NULL)
+        total++;
+    items = arena_calloc(req->arena, total, sizeof *items);
     if (items == NULL)
         return false;
-    int count = 0;
-    for (size_t i = 0; i < COUNT_OF(supported_features); i++) {
-        const struct supported *feature = &supported_features[i];
+    for (size_t i = 0; i < total; i++) {
+        const struct meta_feature_support *feature = &meta_features_supported[i];
         /* KAFKA-17011: clients before v4 cannot read a minimum of 0. */
-        if (!is_advertised(feature) || (req->version < 4 && feature->min == 0))
+        if (!is_advertised(str_of(feature->name)) || (req->version < 4 && feature->min == 0))
             continue;
-        items[count].name = feature->name;
+        items[count].name = str_of(feature->name);
         items[count].min_version = feature->min;
         items[count].max_version = feature->max;
         count++;
@@ -105,8 +97,7 @@ finalized_fill(struct broker_req *req, struct proto_api_versions_response *respo
     count = 0;
     for (struct str at = STR_NULL; meta_image_feature_after(req->image, at, &level);
          at = level.name) {
-        const struct supported *feature = supported_find(level.name);
-        if (level.level == 0 || (feature != NULL && !is_advertised(feature)))
+        if (level.level == 0 || !is_advertised(level.name))
             continue;
         items[count].name = level.name;
         items[count].max_version_level = level.level;

@@ -1,0 +1,351 @@
+/* DescribeConfigs (32): every key of a resource with its value, source, synonyms, type and text.
+ *
+ * All keys are listed, also those at their default: user interfaces break without (kafka.md 8.53).
+ * Values of passwords are never given. Synonyms say where the value would come from next, in the
+ * order of precedence. */
+#include "base/assert.h"
+#include "base/attr.h"
+#include "base/limits.h"
+#include "broker/broker.h"
+#include "broker/cluster_view.h"
+#include "meta/config_def.h"
+#include "proto/api_keys.h"
+#include "proto/describe_configs_request.h"
+#include "proto/describe_configs_response.h"
+#include "proto/error_codes.h"
+
+typedef struct proto_describe_configs_response_describe_configs_result result_out;
+typedef struct proto_describe_configs_response_describe_configs_resource_result entry_out;
+typedef struct proto_describe_configs_response_describe_configs_synonym synonym_out;
+typedef struct proto_describe_configs_request_describe_configs_resource resource_in;
+
+enum { SYNONYMS_MAX = 4 * (CONFIG_SYNONYMS_MAX + 1) + 2 };
+
+struct describe {
+    struct broker_req *req;
+    const resource_in *resource;
+    result_out *out;
+    int8_t type;
+    enum config_scope scope;
+    bool cluster_default; /* the resource is the default of all brokers */
+    bool out_of_memory;
+};
+
+static bool
+is_sensitive(const struct config_def *def)
+{
+    return def->type == CONFIG_TYPE_PASSWORD;
+}
+
+static struct str
+shown(const struct config_def *def, struct str value)
+{
+    return is_sensitive(def) ? STR_NULL : value;
+}
+
+static void
+synonym_add(synonym_out *list, int32_t *count, const struct config_def *def, struct str name,
+    struct str value, enum meta_config_source source)
+{
+    ASSERT(*count < SYNONYMS_MAX);
+    list[(*count)++] =
+        (synonym_out){.name = name, .value = shown(def, value), .source = (int8_t)source};
+}
+
+/* The value of a synonym may be in another unit: log.retention.hours stands for retention.ms. */
+static struct str
+scaled(struct describe *d, struct str value, int64_t factor)
+{
+    int64_t n;
+    if (factor == 1 || str_is_null(value) || !config_parse_i64(value, &n))
+        return value;
+    return arena_printf(d->req->arena, "%lld", (long long)(n < 0 ? n : n * factor));
+}
+
+/* One broker key: dynamic for this broker, dynamic default, static, built-in. Returns the values in
+ * *list; unscaled, as Kafka shows them under the synonym's own name. */
+static void
+broker_key_add(struct describe *d, const struct config_def *shown_as, struct str key,
+    synonym_out *list, int32_t *count)
+{
+    const struct broker_req *req = d->req;
+    const struct meta_config_rules *rules = broker_rules(req->broker);
+    char id_text[16];
+    struct buf id;
+    buf_init(&id, sizeof id_text);
+    buf_printf(&id, "%d", (int)broker_config(req->broker)->node_id);
+    struct str value = meta_image_config(
+        req->image, META_RESOURCE_BROKER, (struct str){(const char *)id.data, id.len}, key);
+    buf_fini(&id);
+    if (!d->cluster_default && !str_is_null(value))
+        synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_DYNAMIC_BROKER);
+    value = meta_image_config(req->image, META_RESOURCE_BROKER, STR(""), key);
+    if (!str_is_null(value))
+        synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_DYNAMIC_DEFAULT);
+    if (d->cluster_default)
+        return;
+    value = rules->static_value(rules->ctx, key);
+    if (!str_is_null(value))
+        synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_STATIC);
+}
+
+/* All values of a key in order of precedence; the first one is in force. */
+static int32_t
+synonyms_find(struct describe *d, const struct config_def *def, synonym_out *list)
+{
+    const struct broker_req *req = d->req;
+    struct str key = str_of(def->name), fallback = str_of(def->default_value);
+    int32_t count = 0;
+    if (def->scope == CONFIG_SCOPE_BROKER) {
+        broker_key_add(d, def, key, list, &count);
+    } else {
+        struct str own = meta_image_config(req->image, d->type, d->resource->resource_name, key);
+        enum meta_config_source source = def->scope == CONFIG_SCOPE_TOPIC ? META_CONFIG_SOURCE_TOPIC
+                                         : def->scope == CONFIG_SCOPE_GROUP
+                                             ? META_CONFIG_SOURCE_GROUP
+                                             : META_CONFIG_SOURCE_CLIENT_METRICS;
+        if (!str_is_null(own))
+            synonym_add(list, &count, def, key, own, source);
+    }
+    for (int i = 0; i < CONFIG_SYNONYMS_MAX && def->synonyms[i].name != NULL; i++)
+        broker_key_add(d, def, str_of(def->synonyms[i].name), list, &count);
+    if (d->cluster_default || str_is_null(fallback))
+        return count;
+    /* Under the name of the last synonym: that is whose default it is. */
+    int last = -1;
+    while (last + 1 < CONFIG_SYNONYMS_MAX && def->synonyms[last + 1].name != NULL)
+        last++;
+    if (def->scope == CONFIG_SCOPE_TOPIC && last >= 0) {
+        const struct config_def *broker_def =
+            config_def_find(CONFIG_SCOPE_BROKER, str_of(def->synonyms[last].name));
+        if (broker_def != NULL) {
+            synonym_add(list, &count, def, str_of(broker_def->name),
+                str_of(broker_def->default_value), META_CONFIG_SOURCE_DEFAULT);
+            return count;
+        }
+    }
+    synonym_add(list, &count, def, key, fallback, META_CONFIG_SOURCE_DEFAULT);
+    return count;
+}
+
+static int64_t
+factor_of(const struct config_def *def, struct str synonym)
+{
+    for (int i = 0; i < CONFIG_SYNONYMS_MAX && def->synonyms[i].name != NULL; i++)
+        if (str_eq_z(synonym, def->synonyms[i].name))
+            return def->synonyms[i].factor;
+    return 1;
+}
+
+static bool
+is_read_only(const struct describe *d, const struct config_def *def)
+{
+    if (def->scope != CONFIG_SCOPE_BROKER)
+        return false;
+    return def->mode == CONFIG_MODE_READ_ONLY ||
+           (d->cluster_default && def->mode == CONFIG_MODE_PER_BROKER);
+}
+
+/* False: the key does not belong into this answer. */
+static bool
+entry_fill(struct describe *d, const struct config_def *def, entry_out *out)
+{
+    const struct proto_describe_configs_request *msg = d->req->msg;
+    synonym_out list[SYNONYMS_MAX];
+    int32_t count = synonyms_find(d, def, list);
+    if (d->cluster_default && count == 0)
+        return false;
+    proto_init(&proto_describe_configs_response_describe_configs_resource_result_schema, out);
+    out->name = str_of(def->name);
+    out->is_sensitive = is_sensitive(def);
+    out->read_only = is_read_only(d, def);
+    out->config_type = (int8_t)def->type;
+    out->value = STR_NULL;
+    out->config_source = META_CONFIG_SOURCE_DEFAULT;
+    if (count > 0) {
+        out->config_source = list[0].source;
+        /* A built-in default is the key's own, in the key's own unit. */
+        out->value = list[0].source == META_CONFIG_SOURCE_DEFAULT
+                         ? shown(def, str_of(def->default_value))
+                         : scaled(d, list[0].value, factor_of(def, list[0].name));
+    }
+    out->documentation = msg->include_documentation ? str_of(def->doc) : STR_NULL;
+    if (!msg->include_synonyms || count == 0)
+        return true;
+    out->synonyms.items = arena_calloc(d->req->arena, (size_t)count, sizeof *list);
+    if (out->synonyms.items == NULL) {
+        d->out_of_memory = true;
+        return true;
+    }
+    memcpy(out->synonyms.items, list, (size_t)count * sizeof *list);
+    out->synonyms.count = count;
+    return true;
+}
+
+static bool
+is_wanted(const struct describe *d, const struct config_def *def)
+{
+    if (def->internal)
+        return false;
+    if (d->resource->configuration_keys.count < 0)
+        return true;
+    for (int32_t i = 0; i < d->resource->configuration_keys.count; i++)
+        if (str_eq_z(d->resource->configuration_keys.items[i], def->name))
+            return true;
+    return false;
+}
+
+static void
+entries_fill(struct describe *d)
+{
+    size_t total;
+    const struct config_def *defs = config_def_list(d->scope, &total);
+    size_t cost = total * (sizeof(entry_out) + 4 * sizeof(synonym_out));
+    if (d->req->arena->budget_bytes < LIMIT_REQUEST_ARENA_MAX)
+        broker_req_budget_add(d->req, cost); /* a short question, a long answer */
+    entry_out *outs = arena_calloc(d->req->arena, total, sizeof *outs);
+    int32_t count = 0;
+    d->out_of_memory |= outs == NULL;
+    for (size_t i = 0; i < total && !d->out_of_memory; i++)
+        if (is_wanted(d, &defs[i]) && entry_fill(d, &defs[i], &outs[count]))
+            count++;
+    d->out->configs.items = outs;
+    d->out->configs.count = count;
+}
+
+static void
+refuse(struct describe *d, enum proto_error code, struct str text)
+{
+    d->out->error_code = (int16_t)code;
+    d->out->error_message = text;
+}
+
+static void
+describe_topic(struct describe *d)
+{
+    struct str name = d->resource->resource_name;
+    if (!broker_topic_name_is_legal(name)) {
+        refuse(d, PROTO_ERROR_INVALID_TOPIC_EXCEPTION, STR("The topic's name is not legal."));
+    } else if (meta_image_topic(d->req->image, name) == NULL) {
+        refuse(d, PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION, STR_NULL);
+    } else {
+        d->scope = CONFIG_SCOPE_TOPIC;
+        entries_fill(d);
+    }
+}
+
+/* "" is the default of all brokers; else it must be this one. */
+static bool
+broker_name_check(struct describe *d, bool empty_allowed)
+{
+    struct str name = d->resource->resource_name;
+    int64_t id;
+    int32_t self = broker_config(d->req->broker)->node_id;
+    if (name.len == 0 && empty_allowed)
+        return true;
+    if (name.len == 0 || !config_parse_i64(name, &id)) {
+        refuse(d, PROTO_ERROR_INVALID_REQUEST,
+            arena_printf(
+                d->req->arena, "Broker id must be an integer, but it is: %.*s", STR_FMT(name)));
+        return false;
+    }
+    if (id != self) {
+        refuse(d, PROTO_ERROR_INVALID_REQUEST,
+            arena_printf(d->req->arena,
+                "Unexpected broker id, expected %d or empty string, but "
+                "received %.*s",
+                (int)self, STR_FMT(name)));
+        return false;
+    }
+    return true;
+}
+
+static void
+describe_broker(struct describe *d)
+{
+    if (!broker_name_check(d, true))
+        return;
+    d->scope = CONFIG_SCOPE_BROKER;
+    d->cluster_default = d->resource->resource_name.len == 0;
+    entries_fill(d);
+}
+
+/* One logger: the level of all diagnostics. */
+static void
+describe_logger(struct describe *d)
+{
+    static const char *const names[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR"};
+    if (!broker_name_check(d, false))
+        return;
+    entry_out *out = arena_alloc(d->req->arena, sizeof *out);
+    if (out == NULL) {
+        d->out_of_memory = true;
+        return;
+    }
+    enum diag_level level = diag_level_get(env_diag(broker_env(d->req->broker)));
+    proto_init(&proto_describe_configs_response_describe_configs_resource_result_schema, out);
+    out->name = STR("root");
+    out->value = str_of(names[(size_t)level < COUNT_OF(names) ? (size_t)level : DIAG_INFO]);
+    out->config_source = META_CONFIG_SOURCE_LOGGER;
+    out->config_type = CONFIG_TYPE_STRING;
+    d->out->configs.items = out;
+    d->out->configs.count = 1;
+}
+
+static void
+describe_named(struct describe *d, enum config_scope scope)
+{
+    if (d->resource->resource_name.len == 0) {
+        refuse(d, PROTO_ERROR_INVALID_REQUEST, STR("The resource's name must not be empty."));
+        return;
+    }
+    d->scope = scope;
+    entries_fill(d);
+}
+
+static void
+describe_one(struct describe *d)
+{
+    switch ((enum meta_resource)d->type) {
+    case META_RESOURCE_TOPIC: describe_topic(d); return;
+    case META_RESOURCE_BROKER: describe_broker(d); return;
+    case META_RESOURCE_BROKER_LOGGER: describe_logger(d); return;
+    case META_RESOURCE_CLIENT_METRICS: describe_named(d, CONFIG_SCOPE_CLIENT_METRICS); return;
+    case META_RESOURCE_GROUP: describe_named(d, CONFIG_SCOPE_GROUP); return;
+    }
+    refuse(d, PROTO_ERROR_INVALID_REQUEST,
+        arena_printf(d->req->arena, "Unsupported resource type: %d", (int)d->type));
+}
+
+static void
+handle(struct broker_req *req)
+{
+    const struct proto_describe_configs_request *msg = req->msg;
+    struct proto_describe_configs_response response;
+    proto_init(&proto_describe_configs_response_schema, &response);
+    result_out *outs = arena_calloc(req->arena, (size_t)msg->resources.count, sizeof *outs);
+    bool out_of_memory = outs == NULL;
+    for (int32_t i = 0; i < msg->resources.count && !out_of_memory; i++) {
+        struct describe d = {.req = req, .resource = &msg->resources.items[i], .out = &outs[i]};
+        proto_init(&proto_describe_configs_response_describe_configs_result_schema, d.out);
+        d.type = d.resource->resource_type;
+        d.out->resource_type = d.type;
+        d.out->resource_name = d.resource->resource_name;
+        describe_one(&d);
+        out_of_memory = d.out_of_memory;
+    }
+    if (out_of_memory) {
+        broker_req_close(req, "out of memory");
+        return;
+    }
+    response.results.items = outs;
+    response.results.count = msg->resources.count;
+    broker_req_reply(req, &response);
+}
+
+const struct broker_api broker_api_describe_configs = {
+    .key = PROTO_API_DESCRIBE_CONFIGS,
+    .version_min = PROTO_DESCRIBE_CONFIGS_REQUEST_VERSION_MIN,
+    .version_max = PROTO_DESCRIBE_CONFIGS_REQUEST_VERSION_MAX,
+    .handle = handle,
+};

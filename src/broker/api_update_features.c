@@ -1,0 +1,32 @@
+/* UpdateFeatures (57): finalized feature levels; decided by the controller. */
+#include "broker/broker.h"
+#include "broker/forward.h"
+#include "proto/api_keys.h"
+#include "proto/error_codes.h"
+#include "proto/update_features_request.h"
+#include "proto/update_features_response.h"
+
+static const void *
+fail(struct broker_req *req, enum proto_error code)
+{
+    struct proto_update_features_response *response = arena_alloc(req->arena, sizeof *response);
+    if (response == NULL)
+        return NULL;
+    proto_init(&proto_update_features_response_schema, response);
+    response->error_code = (int16_t)code;
+    response->error_message = str_of(proto_error_text((int16_t)code));
+    return response;
+}
+
+static void
+handle(struct broker_req *req)
+{
+    broker_forward(req, fail);
+}
+
+const struct broker_api broker_api_update_features = {
+    .key = PROTO_API_UPDATE_FEATURES,
+    .version_min = PROTO_UPDATE_FEATURES_REQUEST_VERSION_MIN,
+    .version_max = PROTO_UPDATE_FEATURES_REQUEST_VERSION_MAX,
+    .handle = handle,
+};

@@ -1,0 +1,32 @@
+#include "broker/forward.h"
+
+#include "base/assert.h"
+#include "broker/broker.h"
+#include "broker/err_map.h"
+
+static void
+answered(struct broker_req *req, enum err err, void *response)
+{
+    const void *(*fail)(struct broker_req *, enum proto_error);
+    memcpy(&fail, &req->state, sizeof fail);
+    const void *answer = response;
+    if (err != ERR_OK) {
+        diag_event(env_diag(broker_env(req->broker)), DIAG_WARN, "broker", "controller_not_asked",
+            DIAG_Z("api", req->api->name), DIAG_ERR("cause", err));
+        answer = fail(req, broker_code_of_controller(err));
+    }
+    if (answer != NULL)
+        broker_req_reply(req, answer);
+    else
+        broker_req_close(req, "controller not available");
+}
+
+void
+broker_forward(
+    struct broker_req *req, const void *(*fail)(struct broker_req *req, enum proto_error code))
+{
+    ASSERT(fail != NULL && req->state == NULL);
+    _Static_assert(sizeof fail == sizeof req->state, "a function pointer fits");
+    memcpy(&req->state, &fail, sizeof fail);
+    broker_ask_controller(req, req->api->key, req->version, req->msg, answered);
+}
