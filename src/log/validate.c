@@ -18,6 +18,8 @@
 /* Working memory above this is given back after the call that needed it. */
 enum { VALIDATOR_KEEP_BYTES = 4 << 20 };
 
+enum { LOG_RECORD_FAULTLESS = -1 };
+
 struct log_validator {
     struct compress_ctx *compress;
     struct buf scratch; /* unpacked records of one batch */
@@ -214,33 +216,39 @@ timestamp_out_of_range(const struct log_validate_opts *o, int64_t timestamp)
     return age > o->timestamp_before_max_ms || sub_wrap(0, age) > o->timestamp_after_max_ms;
 }
 
+/* What is wrong with a record on its own; LOG_RECORD_FAULTLESS when nothing. */
+static int
+record_fault(const struct log_validate_opts *o, const struct batch_view *b,
+    const struct batch_record *r, int32_t index)
+{
+    if (r->offset_delta != index)
+        return LOG_RECORD_OFFSET;
+    if (o->compacted && r->key.data == NULL)
+        return LOG_RECORD_NO_KEY;
+    if (!o->log_append_time && r->timestamp != BATCH_NO_TIMESTAMP)
+        return timestamp_out_of_range(o, r->timestamp) ? LOG_RECORD_TIMESTAMP_RANGE
+                                                       : LOG_RECORD_FAULTLESS;
+    return batch_is_log_append_time(b) ? LOG_RECORD_TIMESTAMP_TYPE : LOG_RECORD_FAULTLESS;
+}
+
 static enum err
 check_record(
     const struct pass *p, const struct batch_view *b, const struct batch_record *r, int32_t index)
 {
     const struct log_validate_opts *o = p->opts;
-    struct log_record_error e = {
-        .index = index,
-        .offset = r->offset,
-        .timestamp = r->timestamp,
-        .timestamp_min = sub_wrap(o->now_ms, o->timestamp_before_max_ms),
-        .timestamp_max = (int64_t)((uint64_t)o->now_ms + (uint64_t)o->timestamp_after_max_ms),
-    };
+    int fault = record_fault(o, b, r, index);
 
-    if (r->offset_delta != index) {
-        e.fault = LOG_RECORD_OFFSET;
-        return add_error(p, &e);
-    }
-    if (o->compacted && r->key.data == NULL) {
-        e.fault = LOG_RECORD_NO_KEY;
-        return add_error(p, &e);
-    }
-    if (!o->log_append_time && r->timestamp != BATCH_NO_TIMESTAMP) {
-        e.fault = LOG_RECORD_TIMESTAMP_RANGE;
-        return timestamp_out_of_range(o, r->timestamp) ? add_error(p, &e) : ERR_OK;
-    }
-    e.fault = LOG_RECORD_TIMESTAMP_TYPE;
-    return batch_is_log_append_time(b) ? add_error(p, &e) : ERR_OK;
+    if (LIKELY(fault == LOG_RECORD_FAULTLESS))
+        return ERR_OK;
+    return add_error(p,
+        &(struct log_record_error){
+            .fault = (enum log_record_fault)fault,
+            .index = index,
+            .offset = r->offset,
+            .timestamp = r->timestamp,
+            .timestamp_min = sub_wrap(o->now_ms, o->timestamp_before_max_ms),
+            .timestamp_max = (int64_t)((uint64_t)o->now_ms + (uint64_t)o->timestamp_after_max_ms),
+        });
 }
 
 static void
