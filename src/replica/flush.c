@@ -55,6 +55,10 @@ flush_round(struct replica_partition *part)
     if (log == NULL)
         return ERR_OK;
     err = log_flush_begin(log, &part->flush);
+    if (err == ERR_NOMEM) { /* nothing is in doubt: try again when there may be memory */
+        part->flush_state = REPLICA_FLUSH_BEHIND;
+        return ERR_OK;
+    }
     if (err != ERR_OK)
         return err;
     mutex_unlock(&part->mutex);

@@ -560,7 +560,7 @@ static void
 stop_one(void *ctx, struct replica_partition *part)
 {
     (void)ctx;
-    replica_partition_take_down(part, REPLICA_WAKE_RESIGNED);
+    replica_partition_resign(part);
 }
 
 void

@@ -392,6 +392,19 @@ replica_partition_take_down(struct replica_partition *part, enum replica_wake wh
 }
 
 void
+replica_partition_resign(struct replica_partition *part)
+{
+    struct list woken;
+
+    list_init(&woken);
+    mutex_lock(&part->mutex);
+    part->role = REPLICA_ROLE_NONE;
+    collect_all(part, &woken);
+    mutex_unlock(&part->mutex);
+    replica_waiters_fire(&woken, REPLICA_WAKE_RESIGNED);
+}
+
+void
 replica_partition_report(struct replica_partition *part, enum err err)
 {
     diag_event(env_diag(part->shared->env), DIAG_ERROR, "replica", "partition_failed",

@@ -108,6 +108,9 @@ struct log *replica_partition_take_down(struct replica_partition *part, enum rep
 /* The same with the lock held; fire `woken` with `why` when it is dropped. */
 struct log *replica_partition_down(
     struct replica_partition *part, enum replica_wake why, struct list *woken);
+/* The end of the node: no role, no waiters, nothing is accepted; a flush that runs still ends well.
+ */
+void replica_partition_resign(struct replica_partition *part);
 /* Tells of a failure that took it down. No lock held. */
 void replica_partition_report(struct replica_partition *part, enum err err);
 
