@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "log/validate.h"
 #include "tests/lib/test.h"
@@ -724,6 +725,34 @@ any_single_flipped_byte_is_answered_without_harm(void **state)
     }
 }
 
+static void
+every_failed_allocation_is_an_error_and_the_next_call_works(void **state)
+{
+    struct row rows_[] = {{.count = 40, .codec = COMPRESS_SNAPPY},
+        {.count = 40, .codec = COMPRESS_SNAPPY, .no_key = outer_have_none}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows_); i++) {
+        enum log_reject expected =
+            rows_[i].no_key != NULL ? LOG_REJECT_INVALID_RECORD : LOG_REJECT_NONE;
+        enum err err = ERR_NOMEM;
+        for (uint64_t nth = 1; err == ERR_NOMEM; nth++) {
+            struct log_validate_result result;
+            struct log_validate_opts opts = opts_of("+gzip+compact");
+            struct buf b = build(&rows_[i]);
+            log_validator_free(&validator);
+            assert_int_equal(log_validator_new(&validator), ERR_OK);
+            mem_fail_after(nth);
+            err = log_validate_leader(validator, &opts, b.data, b.len, &result);
+            mem_fail_after(0);
+            assert_true(err == ERR_OK || err == ERR_NOMEM);
+            assert_int_equal(log_validate_leader(validator, &opts, b.data, b.len, &result), ERR_OK);
+            assert_int_equal(result.reject, expected);
+            assert_true(nth < 100);
+            buf_fini(&b);
+        }
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_MAIN(T(every_row_gets_its_answer),
     T(accepted_batch_is_patched_in_place_and_otherwise_untouched),
@@ -733,4 +762,5 @@ TEST_MAIN(T(every_row_gets_its_answer),
     T(several_batches_are_fine_where_the_options_say_so),
     T(follower_takes_growing_offsets_only_and_leaves_newer_epochs),
     T(record_errors_are_counted_beyond_what_is_kept),
-    T(any_single_flipped_byte_is_answered_without_harm))
+    T(any_single_flipped_byte_is_answered_without_harm),
+    T(every_failed_allocation_is_an_error_and_the_next_call_works))
