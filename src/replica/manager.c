@@ -419,12 +419,22 @@ replica_settle(struct replica_manager *mgr, const struct meta_topic *topic,
 }
 
 static void
+config_get(const struct replica_manager *mgr, const struct meta_image *image, struct str topic,
+    struct replica_topic_config *out)
+{
+    const struct meta_config_view view = {
+        .image = image, .fixed = mgr->opts.fixed, .broker_id = mgr->opts.node_id};
+
+    replica_topic_config_get(&view, topic, out);
+}
+
+static void
 apply_partitions(struct replica_manager *mgr, const struct meta_image *image,
     const struct meta_topic *topic, const int32_t *indexes, int32_t count)
 {
     struct replica_topic_config config;
 
-    replica_topic_config_get(image, mgr->opts.rules, mgr->opts.node_id, topic->name, &config);
+    config_get(mgr, image, topic->name, &config);
     for (int32_t i = 0; i < count; i++) {
         int32_t index = indexes != NULL ? indexes[i] : i;
         const struct meta_partition *meta = meta_topic_partition(topic, index);
@@ -441,7 +451,7 @@ apply_topic_config(
 {
     struct replica_topic_config config;
 
-    replica_topic_config_get(image, mgr->opts.rules, mgr->opts.node_id, topic->name, &config);
+    config_get(mgr, image, topic->name, &config);
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct replica_partition *part = replica_manager_get(mgr, topic->name, i);
         if (part != NULL)
