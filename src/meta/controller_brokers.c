@@ -47,7 +47,9 @@ check_registration(
         return PROTO_ERROR_INCONSISTENT_CLUSTER_ID;
     if (request->broker_id < 0)
         return PROTO_ERROR_INVALID_REQUEST;
-    if (old != NULL && !old->fenced && !uuid_eq(old->incarnation, request->incarnation_id))
+    /* The node that runs this controller is its broker's only life: its directory lock says so. */
+    if (old != NULL && !old->fenced && request->broker_id != op->ctl->node_id &&
+        !uuid_eq(old->incarnation, request->incarnation_id))
         return PROTO_ERROR_DUPLICATE_BROKER_REGISTRATION;
     if (request->listeners.count == 0 || request->log_dirs.count == 0)
         return PROTO_ERROR_INVALID_REGISTRATION;
