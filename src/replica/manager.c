@@ -422,10 +422,7 @@ static void
 config_get(const struct replica_manager *mgr, const struct meta_image *image, struct str topic,
     struct replica_topic_config *out)
 {
-    const struct meta_config_view view = {
-        .image = image, .fixed = mgr->opts.fixed, .broker_id = mgr->opts.node_id};
-
-    replica_topic_config_get(&view, topic, out);
+    replica_topic_config_get(image, mgr->opts.rules, mgr->opts.node_id, topic, out);
 }
 
 static void

@@ -19,7 +19,7 @@
 #include "replica/partition.h"
 
 struct log_manager;
-struct meta_config_static;
+struct meta_config_rules;
 struct meta_delta;
 struct meta_image;
 struct replica_manager;
@@ -37,9 +37,9 @@ struct replica_manager_events {
 
 struct replica_manager_opts {
     struct env *env;
-    struct log_manager *logs;               /* process lifetime, not owned */
-    struct pool *pool;                      /* for flushes; not owned */
-    const struct meta_config_static *fixed; /* the node's file; process lifetime; may be NULL */
+    struct log_manager *logs;              /* process lifetime, not owned */
+    struct pool *pool;                     /* for flushes; not owned */
+    const struct meta_config_rules *rules; /* process lifetime, not owned */
     int32_t node_id;
     bool ack_flush;        /* log.ack.flush: the high watermark covers only flushed bytes */
     int32_t session_slots; /* max.incremental.fetch.session.cache.slots */

@@ -3,21 +3,61 @@
 
 #include <stdlib.h>
 
+#include "meta/config_def.h"
+
 struct source {
-    const struct meta_config_view *view;
+    const struct meta_image *image;
+    const struct meta_config_rules *rules;
+    int32_t node_id;
     struct str topic;
 };
 
-static void
-value_of(const struct source *src, const char *key, struct meta_config_value *out)
+static struct meta_config_value
+value_of(const struct source *src, const char *key)
 {
-    meta_config_topic(src->view, src->topic, str_of(key), out);
+    return meta_config_topic(src->image, src->rules, src->node_id, src->topic, str_of(key));
+}
+
+/* A broker key may count in hours what the topic key counts in milliseconds. */
+static int64_t
+factor_of(const char *key, struct str found_key)
+{
+    const struct config_def *def = config_def_find(CONFIG_SCOPE_TOPIC, str_of(key));
+
+    for (int i = 0; def != NULL && i < CONFIG_SYNONYMS_MAX; i++) {
+        const struct config_synonym *synonym = &def->synonyms[i];
+        if (synonym->name != NULL && str_eq_z(found_key, synonym->name))
+            return synonym->factor > 0 ? synonym->factor : 1;
+    }
+    return 1;
+}
+
+static bool
+parse_i64(struct str text, int64_t *out)
+{
+    char digits[32];
+    char *end;
+
+    if (text.len == 0 || text.len >= sizeof digits)
+        return false;
+    memcpy(digits, text.data, text.len);
+    digits[text.len] = '\0';
+    *out = strtoll(digits, &end, 10);
+    return *end == '\0';
 }
 
 static int64_t
 get_i64(const struct source *src, const char *key, int64_t fallback)
 {
-    return meta_config_topic_i64(src->view, src->topic, key, fallback);
+    struct meta_config_value value = value_of(src, key);
+    int64_t number, factor;
+
+    if (str_is_null(value.value) || !parse_i64(value.value, &number))
+        return fallback;
+    factor = factor_of(key, value.key);
+    if (number > 0 && number > INT64_MAX / factor)
+        return INT64_MAX;
+    return number < 0 ? number : number * factor; /* -1 is no limit in every unit */
 }
 
 static int32_t
@@ -28,13 +68,22 @@ get_i32(const struct source *src, const char *key, int32_t fallback)
     return number < INT32_MIN || number > INT32_MAX ? fallback : (int32_t)number;
 }
 
+static bool
+get_bool(const struct source *src, const char *key, bool fallback)
+{
+    struct meta_config_value value = value_of(src, key);
+
+    if (str_is_null(value.value))
+        return fallback;
+    return str_eq_z(value.value, "true");
+}
+
 static double
 get_f64(const struct source *src, const char *key, double fallback)
 {
-    struct meta_config_value value;
+    struct meta_config_value value = value_of(src, key);
     char text[32];
 
-    value_of(src, key, &value);
     if (value.value.len == 0 || value.value.len >= sizeof text)
         return fallback;
     memcpy(text, value.value.data, value.value.len);
@@ -64,9 +113,8 @@ list_has(struct str list, const char *word)
 static void
 get_cleanup(const struct source *src, struct log_config *config)
 {
-    struct meta_config_value policy;
+    struct meta_config_value policy = value_of(src, "cleanup.policy");
 
-    value_of(src, "cleanup.policy", &policy);
     if (str_is_null(policy.value))
         return;
     config->cleanup_delete = list_has(policy.value, "delete");
@@ -76,10 +124,9 @@ get_cleanup(const struct source *src, struct log_config *config)
 static void
 get_compression(const struct source *src, struct log_config *config)
 {
-    struct meta_config_value type;
+    struct meta_config_value type = value_of(src, "compression.type");
     enum compress_codec codec = COMPRESS_NONE;
 
-    value_of(src, "compression.type", &type);
     if (str_is_null(type.value))
         return;
     config->codec_keep = str_eq_z(type.value, "producer");
@@ -127,18 +174,18 @@ get_numbers(const struct source *src, struct log_config *c)
 }
 
 void
-replica_topic_config_get(
-    const struct meta_config_view *view, struct str topic, struct replica_topic_config *out)
+replica_topic_config_get(const struct meta_image *image, const struct meta_config_rules *rules,
+    int32_t node_id, struct str topic, struct replica_topic_config *out)
 {
-    const struct source src = {view, topic};
+    const struct source src = {image, rules, node_id, topic};
     struct meta_config_value type;
 
     log_config_default(&out->log);
     get_numbers(&src, &out->log);
     get_cleanup(&src, &out->log);
     get_compression(&src, &out->log);
-    out->log.preallocate = meta_config_topic_bool(view, topic, "preallocate", out->log.preallocate);
-    value_of(&src, "message.timestamp.type", &type);
+    out->log.preallocate = get_bool(&src, "preallocate", out->log.preallocate);
+    type = value_of(&src, "message.timestamp.type");
     if (!str_is_null(type.value))
         out->log.timestamp_log_append = str_eq_z(type.value, "LogAppendTime");
     out->isr_min = get_i32(&src, "min.insync.replicas", 1);

@@ -15,7 +15,7 @@ struct replica_topic_config {
 };
 
 /* Values that cannot be read fall back to Kafka's defaults. Pure; any thread. */
-void replica_topic_config_get(
-    const struct meta_config_view *view, struct str topic, struct replica_topic_config *out);
+void replica_topic_config_get(const struct meta_image *image, const struct meta_config_rules *rules,
+    int32_t node_id, struct str topic, struct replica_topic_config *out);
 
 #endif
