@@ -1,10 +1,11 @@
-/* node/main.c - the program: `moldau server` is the node, everything else the command line. */
-#include "cli/cli.h"
+/* node/main.c - the program: `moldau server` is a node, everything else the command line. */
+#include "node/cmd_server.h"
 
 #include <stddef.h>
 
 int
 main(int argc, char **argv)
 {
-    return cli_main(argc, argv, NULL);
+    static const struct cli_command *const more[] = {&node_cmd_server, NULL};
+    return cli_main(argc, argv, more);
 }

@@ -2,9 +2,9 @@
  *
  * What: requests wait in `inbox` (any thread); the loop takes them all, makes records and the next
  * image of each, appends, and asks for one flush. What is committed leaves `pending` in order.
- * Invariants: I1 `latest` is what replaying the whole log gives. I2 subscribers see each change once,
- * in order, and only committed ones. I3 a request is done exactly once.
- * Threads: the metadata loop, except where node/metadata.h says otherwise. */
+ * Invariants: I1 `latest` is what replaying the whole log gives. I2 subscribers see each change
+ * once, in order, and only committed ones. I3 a request is done exactly once. Threads: the metadata
+ * loop, except where node/metadata.h says otherwise. */
 #include "node/metadata.h"
 
 #include <string.h>
@@ -47,8 +47,7 @@ cancel_all(struct node_metadata *md, enum err err)
         struct metadata_pending *pending =
             LIST_ENTRY(md->pending.next, struct metadata_pending, link);
         while (!list_empty(&pending->requests))
-            request_done(
-                LIST_ENTRY(pending->requests.next, struct meta_request, link), err);
+            request_done(LIST_ENTRY(pending->requests.next, struct meta_request, link), err);
         pending_free(pending);
     }
 }
@@ -59,8 +58,7 @@ static void
 publish(struct node_metadata *md, struct meta_image *image, const struct meta_delta *delta)
 {
     struct meta_image *old;
-    LIST_FOREACH(&md->subscribers, node)
-    {
+    LIST_FOREACH (&md->subscribers, node) {
         struct meta_subscriber *subscriber = LIST_ENTRY(node, struct meta_subscriber, link);
         subscriber->on_image(subscriber, image, delta);
     }
@@ -84,8 +82,7 @@ on_committed(void *ctx, int64_t high_watermark)
             break;
         publish(md, pending->image, pending->delta); /* I2 */
         while (!list_empty(&pending->requests))
-            request_done(
-                LIST_ENTRY(pending->requests.next, struct meta_request, link), ERR_OK);
+            request_done(LIST_ENTRY(pending->requests.next, struct meta_request, link), ERR_OK);
         pending_free(pending);
     }
     if (list_empty(&md->pending) && md->bytes_since_snapshot > md->opts.snapshot_bytes)
@@ -104,8 +101,8 @@ on_leading(void *ctx, bool leader, int32_t epoch)
 /* ---- records to images ---- */
 
 static enum err
-next_image(struct node_metadata *md, const struct meta_records *records,
-    struct metadata_pending *pending)
+next_image(
+    struct node_metadata *md, const struct meta_records *records, struct metadata_pending *pending)
 {
     struct meta_builder *builder;
     enum err err = meta_builder_new(md->latest, &builder);
@@ -180,9 +177,9 @@ describe_quorum(struct node_metadata *md, struct meta_request *req)
     int count = raft_voters(md->raft, &voters);
     proto_init(&proto_describe_quorum_response_schema, answer);
     bool asked = request->topics.count == 1 &&
-        str_eq_z(request->topics.items[0].topic_name, "__cluster_metadata") &&
-        request->topics.items[0].partitions.count == 1 &&
-        request->topics.items[0].partitions.items[0].partition_index == 0;
+                 str_eq_z(request->topics.items[0].topic_name, "__cluster_metadata") &&
+                 request->topics.items[0].partitions.count == 1 &&
+                 request->topics.items[0].partitions.items[0].partition_index == 0;
     struct proto_describe_quorum_response_partition_data *data = add_partition(req);
     if (data == NULL)
         return ERR_NOMEM;
@@ -345,8 +342,8 @@ node_metadata_open(const struct node_metadata_opts *opts, struct node_metadata *
     md->opts = *opts;
     md->diag = env_diag(opts->env);
     md->port = (struct meta_port){md, port_submit, port_image};
-    md->controller = (struct meta_controller){
-        opts->rules, opts->node_id, controller_random, opts->env};
+    md->controller =
+        (struct meta_controller){opts->rules, opts->node_id, controller_random, opts->env};
     list_init(&md->pending);
     list_init(&md->subscribers);
     list_init(&md->inbox);

@@ -1,9 +1,10 @@
-/* node/metadata.h - the metadata of the cluster on this node: the log, the quorum, the controller and
- * the images, on a loop of their own.
+/* node/metadata.h - the metadata of the cluster on this node: the log, the quorum, the controller
+ * and the images, on a loop of their own.
  *
  * One path for every change: a request comes in by the port, the controller turns it into records,
- * raft appends them, one flush commits whatever came meanwhile, the image made of them is shown to the
- * subscribers, and the request is answered. A single node is a quorum of one of exactly this. */
+ * raft appends them, one flush commits whatever came meanwhile, the image made of them is shown to
+ * the subscribers, and the request is answered. A single node is a quorum of one of exactly this.
+ */
 #ifndef NODE_METADATA_H
 #define NODE_METADATA_H
 
@@ -31,7 +32,7 @@ struct node_metadata_opts {
     struct pool *pool; /* flushes */
     const struct meta_config_rules *rules;
     int32_t node_id;
-    struct str rack; /* null: none */
+    struct str rack;        /* null: none */
     int64_t snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
 };
 

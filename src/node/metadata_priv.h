@@ -77,8 +77,8 @@ struct node_metadata {
 };
 
 /* metadata_store.c */
-MUST_USE enum err metadata_store_load(struct node_metadata *md, struct quorum_state *state,
-    bool *has_state);
+MUST_USE enum err metadata_store_load(
+    struct node_metadata *md, struct quorum_state *state, bool *has_state);
 MUST_USE enum err metadata_store_bootstrap(struct node_metadata *md);
 enum err metadata_store_quorum_state(void *ctx, struct bytes text);
 enum err metadata_store_append(void *ctx, uint8_t *batches, size_t len);

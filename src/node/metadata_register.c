@@ -1,5 +1,5 @@
-/* node/metadata_register.c - this broker's registration and its first heartbeat, as requests like any
- * other. On the metadata loop. */
+/* node/metadata_register.c - this broker's registration and its first heartbeat, as requests like
+ * any other. On the metadata loop. */
 #include "base/assert.h"
 #include "node/metadata_priv.h"
 #include "proto/broker_heartbeat_request.h"
@@ -21,8 +21,8 @@ static void
 finish(struct metadata_registration *reg, enum err err)
 {
     if (err != ERR_OK)
-        diag_event(md_of(reg)->diag, DIAG_ERROR, MODULE, "registration_failed",
-            DIAG_ERR("cause", err));
+        diag_event(
+            md_of(reg)->diag, DIAG_ERROR, MODULE, "registration_failed", DIAG_ERR("cause", err));
     reg->ready(reg->ctx, err);
 }
 
@@ -119,8 +119,7 @@ metadata_registration_start(struct node_metadata *md)
     if (reg->registered)
         return;
     reg->registered = true;
-    struct proto_broker_registration_request *request =
-        arena_alloc(&reg->arena, sizeof *request);
+    struct proto_broker_registration_request *request = arena_alloc(&reg->arena, sizeof *request);
     struct proto_broker_registration_response *response =
         arena_alloc(&reg->arena, sizeof *response);
     if (request == NULL || response == NULL) {
@@ -175,8 +174,7 @@ node_metadata_register(struct node_metadata *metadata,
             memcpy(reg->texts[i][t], texts[t].data, texts[t].len);
             texts[t].data = reg->texts[i][t];
         }
-        reg->endpoints[i] =
-            (struct node_metadata_endpoint){texts[0], texts[1], endpoints[i].port};
+        reg->endpoints[i] = (struct node_metadata_endpoint){texts[0], texts[1], endpoints[i].port};
     }
     loop_task_init(&reg->start, on_register);
     loop_post(metadata->loop, &reg->start);

@@ -1,8 +1,8 @@
-/* node/metadata_store.c - the disk side of the metadata: replaying what is there, appending, one flush
- * at a time on the pool, quorum-state, bootstrap and snapshot files.
+/* node/metadata_store.c - the disk side of the metadata: replaying what is there, appending, one
+ * flush at a time on the pool, quorum-state, bootstrap and snapshot files.
  *
- * Files (Apache's): __cluster_metadata-0/ with segments, quorum-state and %020d-%010d.checkpoint, and
- * bootstrap.checkpoint beside it. On the metadata loop, but for the flush's run on the pool. */
+ * Files (Apache's): __cluster_metadata-0/ with segments, quorum-state and %020d-%010d.checkpoint,
+ * and bootstrap.checkpoint beside it. On the metadata loop, but for the flush's run on the pool. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,8 +184,8 @@ replay_all(struct replay *replay)
         replay->offset = latest.end_offset - 1; /* offsets inside are the file's own */
         from = latest.end_offset;
     } else if (err == ERR_OK && from > 0) {
-        diag_event(md->diag, DIAG_ERROR, MODULE, "snapshot_missing",
-            DIAG_I64("log_start_offset", from));
+        diag_event(
+            md->diag, DIAG_ERROR, MODULE, "snapshot_missing", DIAG_I64("log_start_offset", from));
         err = ERR_CORRUPT;
     }
     return err == ERR_OK ? replay_log(replay, from) : err;
@@ -204,8 +204,8 @@ load_image(struct node_metadata *md)
     if (err == ERR_OK)
         err = replay_all(&replay);
     if (err == ERR_OK) {
-        err = meta_builder_finish(&replay.builder, replay.offset, replay.epoch,
-            replay.timestamp_ms, &image, &delta);
+        err = meta_builder_finish(
+            &replay.builder, replay.offset, replay.epoch, replay.timestamp_ms, &image, &delta);
         if (err == ERR_OK) {
             meta_image_unref(&md->latest);
             md->latest = image;
@@ -303,8 +303,7 @@ metadata_store_append(void *ctx, uint8_t *batches, size_t len)
     };
     enum err err = log_append(md->log, batches, len, &opts, &result);
     if (err == ERR_OK && result.reject != LOG_REJECT_NONE) {
-        diag_event(
-            md->diag, DIAG_ERROR, MODULE, "append_refused", DIAG_Z("reason", result.what));
+        diag_event(md->diag, DIAG_ERROR, MODULE, "append_refused", DIAG_Z("reason", result.what));
         err = ERR_INVALID;
     }
     return err;
@@ -375,8 +374,8 @@ struct snapshot {
 };
 
 static enum err
-put_batch(struct snapshot *snapshot, const struct batch_builder_record *records, int count,
-    bool control)
+put_batch(
+    struct snapshot *snapshot, const struct batch_builder_record *records, int count, bool control)
 {
     struct batch_builder builder;
     struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;

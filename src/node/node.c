@@ -1,0 +1,198 @@
+/* node/node.c - a node's life after it was opened: start, ready, stop, free.
+ *
+ * Stopping goes from the outside in: no new connections and frames, requests in flight end, the
+ * coordinators and replicas let go of what waits, metadata stops, loops stop, the pool runs dry,
+ * the logs are flushed and closed, the clean marker is written. */
+#include "node/node.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "node/node_priv.h"
+
+static const char MODULE[] = "node";
+
+enum err
+node_open(const struct node_opts *opts, struct buf *problems, struct node **out)
+{
+    struct node *node = mem_calloc(1, sizeof *node);
+    if (node == NULL)
+        return ERR_NOMEM;
+    node->opts = *opts;
+    node->diag = env_diag(opts->env);
+    node->started_ns = env_now_ns(opts->env);
+    node->node_id = (int32_t)node_config_i64(opts->config, "node.id");
+    if (node->node_id < 0)
+        node->node_id = 1;
+    enum err err = node_open_parts(node, problems);
+    if (err != ERR_OK) {
+        node->stopped = true;
+        node_free(&node);
+        return err;
+    }
+    *out = node;
+    return ERR_OK;
+}
+
+/* ---- start ---- */
+
+static void
+on_registered(void *ctx, enum err err)
+{
+    struct node *node = ctx;
+    if (err == ERR_OK) {
+        atomic_store(&node->ready, true);
+        diag_event(node->diag, DIAG_INFO, MODULE, "ready", DIAG_I64("port", node->port),
+            DIAG_I64("startup_ms", (env_now_ns(node->opts.env) - node->started_ns) / 1000000));
+    }
+    if (node->opts.ready != NULL)
+        node->opts.ready(node->opts.ctx, err);
+}
+
+static void
+on_start(struct loop_task *task)
+{
+    node_duties_start(CONTAINER_OF(task, struct node, start_task));
+}
+
+static enum err
+start_registration(struct node *node)
+{
+    struct node_metadata_endpoint endpoints[NODE_LISTENERS_MAX];
+    int count = 0;
+    for (int i = 0; i < node->listeners.count; i++) {
+        const struct node_listener *listener = &node->listeners.items[i];
+        if (!listener->controller)
+            endpoints[count++] = (struct node_metadata_endpoint){
+                listener->name, str_of(listener->advertised_host), listener->advertised_port};
+    }
+    return node_metadata_register(node->metadata, endpoints, count, on_registered, node);
+}
+
+enum err
+node_start(struct node *node)
+{
+    ASSERT(!node->started);
+    enum err err = ERR_OK;
+    node->started = true;
+    for (int i = 0; err == ERR_OK && i < node->reactor_count; i++)
+        err = loop_start(node->reactors[i]);
+    if (err == ERR_OK)
+        err = node_metadata_start(node->metadata);
+    if (err == ERR_OK)
+        err = start_registration(node);
+    if (err == ERR_OK && !node->opts.simulated)
+        err = node_http_start(node);
+    if (err != ERR_OK)
+        return err;
+    loop_task_init(&node->start_task, on_start);
+    loop_post(node->reactors[0], &node->start_task);
+    return ERR_OK;
+}
+
+/* ---- stop ---- */
+
+struct drain {
+    struct loop *loop;
+    struct loop_task task;
+};
+
+static void
+drain_done(struct loop_task *task)
+{
+    loop_quit(CONTAINER_OF(task, struct drain, task)->loop);
+}
+
+static void
+on_net_stopped(void *ctx)
+{
+    struct drain *drain = ctx;
+    loop_post(drain->loop, &drain->task);
+}
+
+/* Waits for the network on a loop of its own, which this thread runs. */
+static void
+drain_net(struct node *node, int64_t drain_ms)
+{
+    struct drain drain;
+    if (loop_new(node->opts.env, "stop", &drain.loop) != ERR_OK)
+        return;
+    loop_task_init(&drain.task, drain_done);
+    net_server_stop(node->net, drain_ms, on_net_stopped, &drain);
+    loop_run_here(drain.loop);
+    loop_free(&drain.loop);
+}
+
+static void
+stop_loops(struct node *node)
+{
+    for (int i = 0; i < node->reactor_count; i++)
+        loop_stop(node->reactors[i]);
+    node_duties_stop(node);
+}
+
+void
+node_stop(struct node *node, int64_t drain_ms)
+{
+    ASSERT(node->started && !node->stopped);
+    diag_event(node->diag, DIAG_INFO, MODULE, "stopping");
+    atomic_store(&node->ready, false);
+    http_server_stop(&node->http);
+    drain_net(node, drain_ms);
+    broker_coord_stop(node->coord);
+    replica_manager_stop(node->replicas);
+    node_metadata_stop(node->metadata);
+    stop_loops(node);
+    pool_free(&node->pool);
+    node->stopped = true;
+}
+
+static void
+free_loops(struct node *node)
+{
+    if (node->started && !node->stopped) {
+        /* The environment died: nothing runs, memory is what is left. */
+        if (node->metadata != NULL)
+            node_metadata_stop(node->metadata);
+        stop_loops(node);
+    }
+    if (node->pool != NULL)
+        pool_free(&node->pool);
+}
+
+void
+node_free(struct node **node)
+{
+    struct node *n = *node;
+    if (n == NULL)
+        return;
+    bool clean = n->started && n->stopped;
+    int64_t broker_epoch = n->metadata != NULL ? node_metadata_broker_epoch(n->metadata) : -1;
+    free_loops(n);
+    net_server_free(&n->net);
+    broker_free(&n->broker);
+    broker_coord_free(&n->coord);
+    replica_manager_free(&n->replicas);
+    node_metadata_free(&n->metadata);
+    if (clean && n->logs != NULL)
+        log_manager_close(&n->logs, broker_epoch);
+    else
+        log_manager_abandon(&n->logs);
+    for (int i = 0; i < n->reactor_count; i++)
+        loop_free(&n->reactors[i]);
+    if (clean)
+        diag_event(n->diag, DIAG_INFO, MODULE, "stopped");
+    mem_free(n);
+    *node = NULL;
+}
+
+uint16_t
+node_port(const struct node *node)
+{
+    return node->port;
+}
+
+bool
+node_is_ready(const struct node *node)
+{
+    return atomic_load(&node->ready);
+}

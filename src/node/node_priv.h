@@ -1,0 +1,73 @@
+/* node/node_priv.h - the parts of a node, for node.c, node_open.c, duties.c and exposition.c. */
+#ifndef NODE_NODE_PRIV_H
+#define NODE_NODE_PRIV_H
+
+#include <stdatomic.h>
+
+#include "broker/broker.h"
+#include "broker/coord_log.h"
+#include "http/server.h"
+#include "log/log_manager.h"
+#include "meta/config_rules.h"
+#include "net/server.h"
+#include "node/listeners.h"
+#include "node/metadata.h"
+#include "node/node.h"
+#include "replica/manager.h"
+
+enum { NODE_REACTORS_MAX = 64, NODE_DIRS_MAX = 64, NODE_DIR_TEXT = 4096, NODE_DUTIES_MAX = 8 };
+
+/* Something that is done again and again: a timer of the first reactor hands it to the pool. */
+struct node_duty {
+    struct node *node;
+    const char *name;
+    int64_t interval_ms;
+    void (*run)(struct node *node);
+    struct loop_timer timer;
+    struct pool_work work;
+    _Atomic bool busy;
+};
+
+struct node {
+    /* Fixed at open. */
+    struct node_opts opts;
+    struct diag *diag;
+    int32_t node_id;
+    int64_t started_ns;
+    struct node_listeners listeners;
+    char dirs_text[NODE_DIR_TEXT];
+    const char *dirs[NODE_DIRS_MAX];
+    int dir_count;
+    struct meta_config_static static_values;
+    struct meta_config_rules rules;
+    char derived[4][32]; /* values of keys that others stand for, e.g. log.retention.ms */
+    struct loop *reactors[NODE_REACTORS_MAX];
+    int reactor_count;
+    struct pool *pool;
+    struct log_manager *logs;
+    struct node_metadata *metadata;
+    struct replica_manager *replicas;
+    struct broker_coord *coord;
+    struct broker *broker;
+    struct net_server *net;
+    struct http_route routes[3];
+    struct http_server *http;
+    struct meta_subscriber subscriber;
+    struct node_duty duties[NODE_DUTIES_MAX];
+    int duty_count;
+    struct loop_task start_task;
+    uint16_t port;
+    bool started, stopped;
+    _Atomic bool ready;
+};
+
+/* node_open.c */
+MUST_USE enum err node_open_parts(struct node *node, struct buf *problems);
+/* duties.c; start on the first reactor, stop when the loops are stopped. */
+void node_duties_init(struct node *node);
+void node_duties_start(struct node *node);
+void node_duties_stop(struct node *node);
+/* exposition.c */
+MUST_USE enum err node_http_start(struct node *node);
+
+#endif
