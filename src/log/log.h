@@ -38,7 +38,7 @@ const char *log_parent_dir(const struct log *log);    /* no lock; the entry of l
 struct uuid log_parent_dir_id(const struct log *log); /* no lock; its directory.id */
 /* From partition.metadata; zero when there is none yet. */
 struct uuid log_topic_id(const struct log *log);
-/* Writes partition.metadata when the log has no id. STATE when it has another one. */
+/* Writes partition.metadata when the log has no id. WRONG_STATE when it has another one. */
 MUST_USE enum err log_set_topic_id(struct log *log, struct uuid topic_id);
 
 enum log_state { LOG_OPEN, LOG_CORRUPT, LOG_FAILED };

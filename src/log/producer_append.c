@@ -275,7 +275,7 @@ producer_append_batch(
     bool control = batch_is_control(batch);
 
     ASSERT(!a->reserved);
-    ASSERT(batch->whole.data != NULL);
+    ASSERT(!control || batch->whole.data != NULL); /* a header will do for data */
     *reject = LOG_REJECT_NONE;
     if (!batch_has_producer_id(batch))
         return ERR_OK;

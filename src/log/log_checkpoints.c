@@ -1,0 +1,145 @@
+/* What: the text checkpoints of the log directories, written whole and atomically when they would
+ * say something new.
+ * Threads: each kind by one thread at a time (the manager's duties). */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "log/checkpoint.h"
+#include "log/log_manager_priv.h"
+#include "log/log_priv.h"
+
+enum { CHECKPOINT_TEXT_MAX = 32 << 20 };
+
+const char *
+log_checkpoint_name(enum log_checkpoint_kind kind)
+{
+    switch (kind) {
+    case LOG_CHECKPOINT_RECOVERY_POINT: return "recovery-point-offset-checkpoint";
+    case LOG_CHECKPOINT_LOG_START: return "log-start-offset-checkpoint";
+    case LOG_CHECKPOINT_HIGH_WATERMARK: return "replication-offset-checkpoint";
+    case LOG_CHECKPOINT_KIND_COUNT: break;
+    }
+    UNREACHABLE();
+}
+
+/* The number a checkpoint says of a log; -1: no line. Reads only what is for any thread. */
+static int64_t
+checkpoint_value(const struct log *log, enum log_checkpoint_kind kind)
+{
+    switch (kind) {
+    case LOG_CHECKPOINT_RECOVERY_POINT: return log_recovery_point(log);
+    case LOG_CHECKPOINT_LOG_START:
+        /* Kafka writes it only where it is above the first segment; zero says nothing either. */
+        return log_start_offset(log) > 0 ? log_start_offset(log) : -1;
+    case LOG_CHECKPOINT_HIGH_WATERMARK: return log_high_watermark(log);
+    case LOG_CHECKPOINT_KIND_COUNT: break;
+    }
+    UNREACHABLE();
+}
+
+static void
+add_line(struct buf *lines, const char *key, int64_t value, int64_t *count)
+{
+    const char *dash = strrchr(key, '-');
+    ASSERT(dash != NULL);
+    if (value < 0)
+        return;
+    buf_printf(lines, "%.*s %s %lld\n", (int)(dash - key), key, dash + 1, (long long)value);
+    (*count)++;
+}
+
+static enum err
+write_text(struct managed_dir *dir, enum log_checkpoint_kind kind, struct buf *lines, int64_t count,
+    bool always)
+{
+    char path[LOG_PATH_MAX];
+    struct buf text;
+    uint64_t hash = hash_bytes(lines->data, lines->len) | 1;
+    if (lines->err != ERR_OK)
+        return lines->err;
+    if (!always && dir->checkpoint_hashes[kind] == hash)
+        return ERR_OK;
+    if (!log_path_join(path, dir->path, log_checkpoint_name(kind)))
+        return ERR_INVALID;
+    buf_init(&text, CHECKPOINT_TEXT_MAX);
+    checkpoint_begin(&text, count);
+    buf_append(&text, lines->data, lines->len);
+    enum err err = text.err;
+    if (err == ERR_OK)
+        err = env_write_file_atomic(dir->mgr->env, path, buf_bytes(&text));
+    buf_fini(&text);
+    if (err == ERR_OK)
+        dir->checkpoint_hashes[kind] = hash;
+    return err;
+}
+
+static void
+checkpoint_dir(struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+{
+    struct buf lines;
+    struct managed_log *entry, *next;
+    int64_t count = 0;
+    buf_init(&lines, CHECKPOINT_TEXT_MAX);
+    mutex_lock(&mgr->mutex);
+    HASH_ITER (hh, mgr->logs, entry, next) {
+        if (entry->dir == dir)
+            add_line(&lines, entry->key, checkpoint_value(entry->log, kind), &count);
+    }
+    if (mgr->metadata_log != NULL && mgr->metadata_log->host == &dir->host)
+        add_line(
+            &lines, LOG_METADATA_TOPIC "-0", checkpoint_value(mgr->metadata_log, kind), &count);
+    mutex_unlock(&mgr->mutex);
+    enum err err = write_text(dir, kind, &lines, count, false);
+    buf_fini(&lines);
+    if (err == ERR_OK)
+        return;
+    diag_event(env_diag(mgr->env), DIAG_ERROR, "log", "checkpoint_failed", DIAG_Z("dir", dir->path),
+        DIAG_Z("file", log_checkpoint_name(kind)), DIAG_ERR("cause", err));
+    if (err != ERR_NOMEM && err != ERR_NOSPACE && err != ERR_LIMIT &&
+        !atomic_exchange(&dir->host.offline, true))
+        dir->host.failed(&dir->host, err);
+}
+
+void
+log_checkpoint_write(struct log_manager *mgr, enum log_checkpoint_kind kind)
+{
+    for (int i = 0; i < mgr->dir_count; i++)
+        if (!atomic_load(&mgr->dirs[i].host.offline))
+            checkpoint_dir(mgr, &mgr->dirs[i], kind);
+}
+
+enum err
+log_checkpoint_write_closed(struct managed_dir *dir, enum log_checkpoint_kind kind,
+    const struct closed_log *logs, int32_t count)
+{
+    struct buf lines;
+    int64_t written = 0;
+    buf_init(&lines, CHECKPOINT_TEXT_MAX);
+    for (int32_t i = 0; i < count; i++) {
+        if (logs[i].dir != dir)
+            continue;
+        int64_t value = kind == LOG_CHECKPOINT_RECOVERY_POINT          ? logs[i].recovery_point
+                        : kind == LOG_CHECKPOINT_HIGH_WATERMARK        ? logs[i].high_watermark
+                        : logs[i].start_offset > logs[i].segment_start ? logs[i].start_offset
+                                                                       : -1;
+        add_line(&lines, logs[i].key, value, &written);
+    }
+    enum err err = write_text(dir, kind, &lines, written, true);
+    buf_fini(&lines);
+    return err;
+}
+
+void
+log_manager_checkpoint(struct log_manager *mgr)
+{
+    log_checkpoint_write(mgr, LOG_CHECKPOINT_RECOVERY_POINT);
+    log_checkpoint_write(mgr, LOG_CHECKPOINT_LOG_START);
+}
+
+void
+log_manager_checkpoint_high_watermarks(struct log_manager *mgr)
+{
+    log_checkpoint_write(mgr, LOG_CHECKPOINT_HIGH_WATERMARK);
+}

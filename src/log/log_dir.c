@@ -1,0 +1,196 @@
+/* What: one entry of log.dirs: its lock, who it belongs to, and whether it was left in order.
+ * Everything read here is untrusted; what does not fit is explained to people, not repaired. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "log/log_manager_priv.h"
+
+#define META_FILE "meta.properties"
+#define CLEAN_FILE ".kafka_cleanshutdown"
+#define LOCK_FILE ".lock"
+
+enum { SMALL_FILE_MAX = 65536 };
+
+static enum err
+explain(char *explanation, enum err err, const char *dir, const char *what)
+{
+    snprintf(explanation, LOG_MANAGER_ERROR_SIZE, "log directory %.100s: %.390s", dir, what);
+    return err;
+}
+
+/* The value of a line `key=value`, or null. */
+static struct str
+property(const char *text, const char *key)
+{
+    size_t key_len = strlen(key);
+    for (const char *at = text; at != NULL && *at != '\0';) {
+        const char *end = strchr(at, '\n');
+        size_t len = end == NULL ? strlen(at) : (size_t)(end - at);
+        const char *line = at;
+        at = end == NULL ? NULL : end + 1;
+        while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == ' '))
+            len--;
+        if (len > key_len && line[0] != '#' && memcmp(line, key, key_len) == 0 &&
+            line[key_len] == '=')
+            return (struct str){line + key_len + 1, len - key_len - 1};
+    }
+    return STR_NULL;
+}
+
+static enum err
+check_properties(
+    struct log_manager *mgr, struct managed_dir *dir, const char *text, char *explanation)
+{
+    char wanted[16], what[400];
+    struct str version = property(text, "version"), node_id = property(text, "node.id");
+    struct str cluster_id = property(text, "cluster.id"), id = property(text, "directory.id");
+    snprintf(wanted, sizeof wanted, "%d", mgr->opts.node_id);
+    if (!str_eq_z(version, "1"))
+        return explain(explanation, ERR_INVALID, dir->path, META_FILE " is not of version 1");
+    if (!str_eq_z(node_id, wanted)) {
+        snprintf(what, sizeof what, "it belongs to node %.*s, but this is node %s",
+            STR_FMT(node_id), wanted);
+        return explain(explanation, ERR_INVALID, dir->path, what);
+    }
+    if (str_is_null(cluster_id) || cluster_id.len == 0)
+        return explain(explanation, ERR_INVALID, dir->path, META_FILE " has no cluster.id");
+    if (mgr->cluster_id == NULL) {
+        mgr->cluster_id = mem_strndup(cluster_id.data, cluster_id.len);
+        if (mgr->cluster_id == NULL)
+            return ERR_NOMEM;
+    } else if (!str_eq_z(cluster_id, mgr->cluster_id)) {
+        snprintf(what, sizeof what, "it belongs to cluster %.*s, not to %.60s", STR_FMT(cluster_id),
+            mgr->cluster_id);
+        return explain(explanation, ERR_INVALID, dir->path, what);
+    }
+    if (!str_is_null(id) && (!uuid_parse(id, &dir->id) || uuid_is_zero(dir->id)))
+        return explain(explanation, ERR_INVALID, dir->path, META_FILE " has a bad directory.id");
+    return ERR_OK;
+}
+
+static enum err
+write_properties(struct log_manager *mgr, struct managed_dir *dir, const char *path)
+{
+    char id[UUID_TEXT_SIZE];
+    struct buf text;
+    uuid_format(dir->id, id);
+    buf_init(&text, SMALL_FILE_MAX);
+    buf_printf(&text, "cluster.id=%s\ndirectory.id=%s\nnode.id=%d\nversion=1\n", mgr->cluster_id,
+        id, mgr->opts.node_id);
+    enum err err =
+        text.err != ERR_OK ? text.err : env_write_file_atomic(mgr->env, path, buf_bytes(&text));
+    buf_fini(&text);
+    return err;
+}
+
+/* Checks meta.properties, or formats. */
+static enum err
+identify(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
+{
+    char path[LOG_PATH_MAX];
+    char *text;
+    size_t len;
+    if (!log_path_join(path, dir->path, META_FILE))
+        return ERR_INVALID;
+    enum err err = env_read_file(mgr->env, path, SMALL_FILE_MAX, &text, &len);
+    if (err == ERR_OK) {
+        err = check_properties(mgr, dir, text, explanation);
+        mem_free(text);
+        if (err != ERR_OK || !uuid_is_zero(dir->id))
+            return err;
+        dir->id = env_random_uuid(mgr->env); /* written before directories had ids */
+        return write_properties(mgr, dir, path);
+    }
+    if (err == ERR_LIMIT)
+        return explain(explanation, ERR_INVALID, dir->path, META_FILE " is no such file");
+    if (err != ERR_NOTFOUND)
+        return err;
+    if (!mgr->opts.format)
+        return explain(explanation, ERR_INVALID, dir->path, "it is not formatted");
+    if (mgr->cluster_id == NULL)
+        return explain(explanation, ERR_INVALID, dir->path, "no cluster id to format it with");
+    dir->id = env_random_uuid(mgr->env);
+    return write_properties(mgr, dir, path);
+}
+
+static void
+read_clean(struct log_manager *mgr, struct managed_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    char *text;
+    size_t len;
+    dir->clean = false;
+    dir->broker_epoch = -1;
+    if (!log_path_join(path, dir->path, CLEAN_FILE))
+        return;
+    enum err err = env_read_file(mgr->env, path, SMALL_FILE_MAX, &text, &len);
+    dir->clean = err == ERR_OK || err == ERR_LIMIT;
+    if (err != ERR_OK)
+        return;
+    const char *at = strstr(text, "\"brokerEpoch\"");
+    if (at != NULL) {
+        long long epoch;
+        if (sscanf(at + 13, " : %lld", &epoch) == 1 && epoch >= 0)
+            dir->broker_epoch = epoch;
+    }
+    mem_free(text);
+}
+
+enum err
+log_dir_open(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
+{
+    char path[LOG_PATH_MAX];
+    enum err err = env_mkdir_all(mgr->env, dir->path);
+    if (err == ERR_OK && !log_path_join(path, dir->path, LOCK_FILE))
+        err = ERR_INVALID;
+    if (err == ERR_OK)
+        err = env_lock_file(mgr->env, path, &dir->lock);
+    if (err == ERR_BUSY)
+        return explain(explanation, err, dir->path, "it is in use by another process");
+    if (err != ERR_OK)
+        return err;
+    err = identify(mgr, dir, explanation);
+    if (err != ERR_OK)
+        return err;
+    dir->host.dir_id = dir->id;
+    read_clean(mgr, dir);
+    return ERR_OK;
+}
+
+void
+log_dir_close(struct managed_dir *dir)
+{
+    if (dir->lock != NULL)
+        env_file_close(&dir->lock);
+    mem_free(dir->path);
+    dir->path = NULL;
+}
+
+enum err
+log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch)
+{
+    char path[LOG_PATH_MAX], text[80];
+    ASSERT(!atomic_load(&dir->host.offline));
+    if (!log_path_join(path, dir->path, CLEAN_FILE))
+        return ERR_INVALID;
+    int n = snprintf(
+        text, sizeof text, "{\"version\":0,\"brokerEpoch\":%lld}", (long long)broker_epoch);
+    return env_write_file_atomic(
+        dir->mgr->env, path, (struct bytes){(const uint8_t *)text, (size_t)n});
+}
+
+enum err
+log_dir_remove_clean(struct managed_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    if (!dir->clean)
+        return ERR_OK;
+    if (!log_path_join(path, dir->path, CLEAN_FILE))
+        return ERR_INVALID;
+    enum err err = env_unlink(dir->mgr->env, path);
+    return err == ERR_OK ? env_sync_dir(dir->mgr->env, dir->path) : err;
+}

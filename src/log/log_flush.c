@@ -1,0 +1,282 @@
+/* What: making a log durable, in three steps so that the wait for the disk is outside the lock.
+ *
+ * Begin takes references to every file with data not yet synced; they are the very files that were
+ * written through (segment.h, I4). The active segment's indexes are not synced: recovery does not
+ * trust them above the recovery point. Leader epochs are written before the recovery point moves
+ * over the batches that brought them.
+ * Threads: begin and end under the partition lock, run without.
+ * Errors: a failed sync fails the log for good; it is never tried again. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "log/log_priv.h"
+
+enum { EPOCHS_TEXT_MAX = 8 << 20 };
+
+static bool
+segment_is_dirty(const struct log_segment *seg, bool active)
+{
+    if (seg->dirty_file != NULL || seg->txn_unsynced)
+        return true;
+    return !active && (seg->index[0].unsynced || seg->index[1].unsynced);
+}
+
+bool
+log_flush_needed(const struct log *log)
+{
+    return log_recovery_point(log) < log_end_offset(log) || log->dir_dirty ||
+           segment_is_dirty(log_active(log), true);
+}
+
+static enum err
+flush_add(struct log_flush *flush, struct env_file *file, const void *segment, int64_t size_bytes)
+{
+    if (flush->file_count == flush->file_capacity) {
+        int capacity = flush->file_capacity * 2;
+        struct log_flush_file *files = mem_alloc((size_t)capacity * sizeof *files);
+        if (files == NULL)
+            return ERR_NOMEM;
+        memcpy(files, flush->files, (size_t)flush->file_count * sizeof *files);
+        if (flush->files != flush->inline_files)
+            mem_free(flush->files);
+        flush->files = files;
+        flush->file_capacity = capacity;
+    }
+    flush->files[flush->file_count++] =
+        (struct log_flush_file){.file = file, .segment = (void *)segment, .size_bytes = size_bytes};
+    return ERR_OK;
+}
+
+static enum err
+flush_add_slot(struct log_flush *flush, struct log_segment *seg, struct file_slot *slot,
+    enum log_file_kind kind)
+{
+    struct env_file *file = file_cache_get(seg->home->files, slot);
+    enum err err = ERR_OK;
+    if (file == NULL) {
+        char path[LOG_PATH_MAX];
+        if (!log_file_path(path, seg->home->dir, seg->base_offset, kind))
+            return ERR_INVALID;
+        err = env_open(seg->home->env, path, ENV_OPEN_WRITE, &file);
+    }
+    if (err == ERR_OK) {
+        err = flush_add(flush, file, NULL, 0);
+        if (err != ERR_OK)
+            env_file_close(&file);
+    }
+    return err == ERR_NOTFOUND ? ERR_OK : err;
+}
+
+static enum err
+flush_add_segment(struct log_flush *flush, struct log_segment *seg, bool active)
+{
+    enum err err = ERR_OK;
+    if (!active && seg->index[SEGMENT_INDEX_OFFSET].unsynced)
+        err = flush_add_slot(flush, seg, &seg->index[SEGMENT_INDEX_OFFSET].slot, LOG_FILE_INDEX);
+    if (err == ERR_OK && !active && seg->index[SEGMENT_INDEX_TIME].unsynced)
+        err = flush_add_slot(flush, seg, &seg->index[SEGMENT_INDEX_TIME].slot, LOG_FILE_TIMEINDEX);
+    if (err == ERR_OK && seg->txn_unsynced)
+        err = flush_add_slot(flush, seg, &seg->txn_slot, LOG_FILE_TXNINDEX);
+    if (err != ERR_OK || seg->dirty_file == NULL)
+        return err;
+    struct env_file *file = seg->dirty_file;
+    env_file_ref(file);
+    err = flush_add(flush, file, seg, seg->size_bytes);
+    if (err != ERR_OK)
+        env_file_close(&file);
+    return err;
+}
+
+static enum err
+flush_add_epochs(struct log *log, struct log_flush *flush)
+{
+    char path[LOG_PATH_MAX];
+    struct buf text;
+    if (!epoch_cache_is_dirty(&log->epochs))
+        return ERR_OK;
+    if (!log_file_in(log, path, LOG_EPOCH_FILE))
+        return ERR_INVALID;
+    buf_init(&text, EPOCHS_TEXT_MAX);
+    epoch_cache_encode(&log->epochs, &text);
+    flush->epochs_path = mem_strdup(path);
+    if (text.err != ERR_OK || flush->epochs_path == NULL) {
+        buf_fini(&text);
+        return ERR_NOMEM;
+    }
+    flush->epochs = (char *)text.data; /* taken over */
+    flush->epochs_len = text.len;
+    flush->epochs_version = log->epochs.version;
+    return ERR_OK;
+}
+
+static enum err
+flush_add_dirs(struct log *log, struct log_flush *flush)
+{
+    if (log->dir_dirty) {
+        flush->dir_path = mem_strdup(log->home.dir);
+        if (flush->dir_path == NULL)
+            return ERR_NOMEM;
+    }
+    if (log->parent_dirty) {
+        flush->parent_path = mem_strdup(log->host->dir);
+        if (flush->parent_path == NULL)
+            return ERR_NOMEM;
+    }
+    flush->metadata_sync = log->metadata_dirty;
+    return ERR_OK;
+}
+
+enum err
+log_flush_begin(struct log *log, struct log_flush *flush)
+{
+    enum err err = log_state(log) == LOG_FAILED ? ERR_FAILED : ERR_OK;
+    if (err != ERR_OK)
+        return err;
+    ASSERT(!log->flushing);
+    *flush = (struct log_flush){.file_capacity = LOG_FLUSH_FILES_INLINE,
+        .offset = log_end_offset(log),
+        .truncations = log->truncations,
+        .env = log->env};
+    flush->files = flush->inline_files;
+    for (int32_t i = log->segment_count - 1; i >= 0 && err == ERR_OK; i--) {
+        bool active = i == log->segment_count - 1;
+        if (!active && !segment_is_dirty(log->segments[i], false))
+            break; /* older ones were synced with or before it */
+        err = flush_add_segment(flush, log->segments[i], active);
+    }
+    if (err == ERR_OK)
+        err = flush_add_epochs(log, flush);
+    if (err == ERR_OK)
+        err = flush_add_dirs(log, flush);
+    if (err != ERR_OK) {
+        log_flush_abandon(flush);
+        return log_judge(log, err);
+    }
+    log->dir_dirty = false;
+    log->parent_dirty = false;
+    log->metadata_dirty = false;
+    log->flushing = true;
+    return ERR_OK;
+}
+
+static enum err
+sync_metadata(struct log_flush *flush)
+{
+    char path[LOG_PATH_MAX];
+    struct env_file *file;
+    if (flush->dir_path == NULL || !log_path_join(path, flush->dir_path, LOG_METADATA_FILE))
+        return ERR_OK;
+    enum err err = env_open(flush->env, path, ENV_OPEN_WRITE, &file);
+    if (err != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_OK : err;
+    err = env_sync(file);
+    env_file_close(&file);
+    return err;
+}
+
+enum err
+log_flush_run(struct log_flush *flush)
+{
+    enum err err = ERR_OK;
+    /* Oldest first: what is durable is then always a prefix. */
+    for (int i = flush->file_count - 1; i >= 0 && err == ERR_OK; i--)
+        err = env_sync(flush->files[i].file);
+    if (err == ERR_OK && flush->metadata_sync)
+        err = sync_metadata(flush);
+    if (err == ERR_OK && flush->epochs_path != NULL)
+        err = env_write_file_atomic(flush->env, flush->epochs_path,
+            (struct bytes){(const uint8_t *)flush->epochs, flush->epochs_len});
+    if (err == ERR_OK && flush->dir_path != NULL)
+        err = env_sync_dir(flush->env, flush->dir_path);
+    if (err == ERR_OK && flush->parent_path != NULL)
+        err = env_sync_dir(flush->env, flush->parent_path);
+    return err;
+}
+
+void
+log_flush_abandon(struct log_flush *flush)
+{
+    for (int i = 0; i < flush->file_count; i++)
+        env_file_close(&flush->files[i].file);
+    if (flush->files != flush->inline_files)
+        mem_free(flush->files);
+    mem_free(flush->dir_path);
+    mem_free(flush->parent_path);
+    mem_free(flush->epochs_path);
+    mem_free(flush->epochs);
+    *flush = (struct log_flush){0};
+    flush->files = flush->inline_files;
+}
+
+/* Lets go of the files of segments to which nothing came since begin. */
+static void
+settle_segments(struct log *log, const struct log_flush *flush)
+{
+    for (int32_t i = log->segment_count - 1; i >= 0; i--) {
+        struct log_segment *seg = log->segments[i];
+        bool active = i == log->segment_count - 1;
+        if (!active && !segment_is_dirty(seg, false))
+            break;
+        bool listed = false;
+        for (int f = 0; f < flush->file_count; f++) {
+            if (flush->files[f].segment != seg)
+                continue;
+            listed = true;
+            if (seg->dirty_file == flush->files[f].file &&
+                seg->size_bytes == flush->files[f].size_bytes)
+                env_file_close(&seg->dirty_file);
+        }
+        /* A segment that was sealed since begin keeps its index flags for the next flush. */
+        if (seg->dirty_file == NULL && (listed || active)) {
+            seg->txn_unsynced = false;
+            if (!active && seg->base_offset + 1 <= flush->offset) {
+                seg->index[0].unsynced = false;
+                seg->index[1].unsynced = false;
+            }
+        }
+    }
+}
+
+enum err
+log_flush_end(struct log *log, struct log_flush *flush, enum err result)
+{
+    log->flushing = false;
+    if (result != ERR_OK) {
+        log_flush_abandon(flush);
+        return log_fail(log, result);
+    }
+    if (flush->epochs_path != NULL)
+        log->epochs.version_written = flush->epochs_version;
+    if (flush->truncations == log->truncations) {
+        settle_segments(log, flush);
+        if (flush->offset > log_recovery_point(log))
+            atomic_store_explicit(&log->recovery_point, flush->offset, memory_order_release);
+    }
+    log->flushed_ms = env_now_ms(log->env);
+    log_flush_abandon(flush);
+    log_check(log);
+    return log_state(log) == LOG_FAILED ? ERR_FAILED : ERR_OK;
+}
+
+enum err
+log_flush_now(struct log *log)
+{
+    struct log_flush flush;
+    enum err err = log_flush_begin(log, &flush);
+    if (err != ERR_OK)
+        return err;
+    return log_flush_end(log, &flush, log_flush_run(&flush));
+}
+
+bool
+log_flush_due(const struct log *log)
+{
+    int64_t unflushed = log_end_offset(log) - log_recovery_point(log);
+    if (unflushed <= 0)
+        return false;
+    return unflushed >= log->config.flush_messages ||
+           (log->config.flush_ms != INT64_MAX &&
+               env_now_ms(log->env) - log->flushed_ms >= log->config.flush_ms);
+}

@@ -1,0 +1,28 @@
+/* log/log_host.h - what a log needs from whoever keeps the directory it lies in. */
+#ifndef LOG_LOG_HOST_H
+#define LOG_LOG_HOST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/uuid.h"
+#include "log/file_cache.h"
+
+struct log_host {
+    /* Fixed. */
+    const char *dir; /* the entry of log.dirs */
+    struct uuid dir_id;
+    struct file_cache *files; /* not owned */
+    /* A write or sync failed; called under the partition's lock, once for each failing log. May be
+     * NULL. */
+    void (*failed)(struct log_host *host, enum err err);
+    /* Removes a file that was renamed to .deleted, later; copies the path. NULL: at once. */
+    void (*delete_later)(struct log_host *host, const char *path, int64_t delay_ms);
+    /* Any thread. */
+    _Atomic bool offline; /* no log of this directory takes anything any more */
+    _Atomic int64_t logs_recovered, bytes_scanned, bytes_truncated, logs_corrupt;
+};
+
+#endif

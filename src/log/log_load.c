@@ -1,0 +1,293 @@
+/* What: opening every log of every directory when the node starts, several at a time.
+ * Threads: workers take the next log by a counter; nobody else knows the manager yet.
+ * Errors: a log that cannot be opened because of the disk takes its directory offline. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/diag.h"
+#include "log/checkpoint.h"
+#include "log/log_manager_priv.h"
+
+enum {
+    WORKERS_MAX = 4,
+    SERIAL_MAX = 16,        /* so few are opened faster than threads start */
+    PROGRESS_EVERY = 10000, /* logs */
+};
+
+/* ---- side by side ---- */
+
+struct parallel {
+    void (*fn)(void *ctx, int32_t i);
+    void *ctx;
+    int32_t count;
+    _Atomic int32_t next;
+};
+
+struct parallel_work {
+    struct pool_work work;
+    struct parallel *shared;
+};
+
+static void
+parallel_run(struct pool_work *work)
+{
+    struct parallel *p = CONTAINER_OF(work, struct parallel_work, work)->shared;
+    int32_t i;
+    while ((i = atomic_fetch_add(&p->next, 1)) < p->count)
+        p->fn(p->ctx, i);
+}
+
+enum err
+log_manager_parallel(
+    struct log_manager *mgr, int32_t count, void (*fn)(void *ctx, int32_t i), void *ctx)
+{
+    struct parallel shared = {.fn = fn, .ctx = ctx, .count = count};
+    struct parallel_work works[WORKERS_MAX];
+    struct pool *pool;
+    if (mgr->opts.pool == NULL || count <= SERIAL_MAX) {
+        for (int32_t i = 0; i < count; i++)
+            fn(ctx, i);
+        return ERR_OK;
+    }
+    enum err err = pool_new(mgr->env, "log-load", WORKERS_MAX, &pool);
+    if (err != ERR_OK)
+        return err;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        works[i].work.run = parallel_run;
+        works[i].shared = &shared;
+        list_init(&works[i].work.link);
+        pool_submit(pool, &works[i].work);
+    }
+    pool_free(&pool); /* waits for all */
+    ASSERT(atomic_load(&shared.next) >= count);
+    return ERR_OK;
+}
+
+/* ---- finding ---- */
+
+struct load {
+    struct log_manager *mgr;
+    struct managed_dir *dir; /* being listed */
+    struct load_item *items; /* by key; owned */
+    struct load_item **array;
+    char *explanation;
+    enum err err;
+    enum log_checkpoint_kind kind;
+};
+
+static bool
+take_log_dir(struct load *l, const char *name, struct str topic, int32_t partition)
+{
+    struct load_item *item;
+    size_t len = strlen(name);
+    if (str_eq_z(topic, LOG_METADATA_TOPIC))
+        return true; /* opened on its own */
+    HASH_FIND(hh, l->items, name, len, item);
+    if (item != NULL) {
+        snprintf(l->explanation, LOG_MANAGER_ERROR_SIZE, "%.200s is both in %.120s and in %.120s",
+            name, item->dir->path, l->dir->path);
+        l->err = ERR_INVALID;
+        return false;
+    }
+    item = mem_calloc(1, sizeof *item + len + 1);
+    if (item == NULL) {
+        l->err = ERR_NOMEM;
+        return false;
+    }
+    memcpy(item->key, name, len + 1);
+    item->dir = l->dir;
+    item->topic_len = topic.len;
+    item->partition = partition;
+    HASH_ADD_KEYPTR(hh, l->items, item->key, len, item);
+    if (item->hh.tbl == NULL) {
+        mem_free(item);
+        l->err = ERR_NOMEM;
+        return false;
+    }
+    return true;
+}
+
+static bool
+take_name(void *ctx, const char *name)
+{
+    struct load *l = ctx;
+    struct str topic;
+    int32_t partition;
+    char path[LOG_PATH_MAX];
+    switch (log_dir_name_parse(name, &topic, &partition)) {
+    case LOG_DIR_LOG: return take_log_dir(l, name, topic, partition);
+    case LOG_DIR_DELETE:
+        if (log_path_join(path, l->dir->path, name))
+            log_deletes_push(l->mgr, path, true, l->mgr->opts.config.file_delete_delay_ms);
+        return true;
+    case LOG_DIR_STRAY:
+    case LOG_DIR_FUTURE:
+    case LOG_DIR_NONE: return true; /* people's business */
+    }
+    UNREACHABLE();
+}
+
+static bool
+take_checkpoint(void *ctx, struct str line)
+{
+    struct load *l = ctx;
+    struct log_manager *mgr = l->mgr;
+    struct str topic;
+    int32_t partition;
+    int64_t offset;
+    char key[LOG_KEY_SIZE];
+    struct load_item *item;
+    if (!checkpoint_parse_offset(line, &topic, &partition, &offset))
+        return false;
+    if (str_eq_z(topic, LOG_METADATA_TOPIC) && l->dir == &mgr->dirs[0]) {
+        if (l->kind == LOG_CHECKPOINT_RECOVERY_POINT) {
+            mgr->metadata_recovery_point = offset;
+            mgr->metadata_known = true;
+        } else if (l->kind == LOG_CHECKPOINT_LOG_START) {
+            mgr->metadata_start_offset = offset;
+        } else {
+            mgr->metadata_high_watermark = offset;
+        }
+        return true;
+    }
+    if (!log_key(key, topic, partition))
+        return true;
+    HASH_FIND(hh, l->items, key, strlen(key), item);
+    if (item == NULL || item->dir != l->dir)
+        return true; /* deleted since */
+    if (l->kind == LOG_CHECKPOINT_RECOVERY_POINT) {
+        item->recovery_point = offset;
+        item->recovery_point_known = true;
+    } else if (l->kind == LOG_CHECKPOINT_LOG_START) {
+        item->start_offset = offset;
+    } else {
+        item->high_watermark = offset;
+    }
+    return true;
+}
+
+/* Unreadable checkpoints count as missing: more is scanned, nothing is lost. */
+static void
+read_checkpoints(struct load *l)
+{
+    for (int kind = 0; kind < LOG_CHECKPOINT_KIND_COUNT; kind++) {
+        char path[LOG_PATH_MAX];
+        l->kind = (enum log_checkpoint_kind)kind;
+        if (!log_path_join(path, l->dir->path, log_checkpoint_name(l->kind)))
+            continue;
+        enum err err = checkpoint_read(l->mgr->env, path, take_checkpoint, l);
+        if (err != ERR_OK && err != ERR_NOTFOUND)
+            diag_event(env_diag(l->mgr->env), DIAG_WARN, "log", "checkpoint_unreadable",
+                DIAG_Z("path", path), DIAG_ERR("cause", err));
+    }
+}
+
+/* ---- opening ---- */
+
+static void
+load_one(void *ctx, int32_t i)
+{
+    struct load *l = ctx;
+    struct log_manager *mgr = l->mgr;
+    struct load_item *item = l->array[i];
+    struct log_config config = mgr->opts.config;
+    struct str topic = {item->key, item->topic_len};
+    if (atomic_load(&item->dir->host.offline)) {
+        item->err = ERR_FAILED;
+        return;
+    }
+    if (mgr->opts.topic_config != NULL)
+        mgr->opts.topic_config(mgr->opts.ctx, topic, &config);
+    struct log_open_opts opts = {
+        .env = mgr->env,
+        .parent_dir = item->dir->path,
+        .topic = topic,
+        .partition = item->partition,
+        .config = &config,
+        .clean = item->dir->clean,
+        .recovery_point = item->recovery_point,
+        .start_offset = item->start_offset,
+        .high_watermark = item->high_watermark,
+        .producer_expiration_ms = mgr->opts.producer_expiration_ms,
+        .host = &item->dir->host,
+    };
+    item->err = log_open(&opts, &item->log);
+    if (item->err != ERR_OK && item->err != ERR_NOMEM &&
+        !atomic_exchange(&item->dir->host.offline, true))
+        item->dir->host.failed(&item->dir->host, item->err);
+    int64_t done = atomic_fetch_add(&mgr->logs_loaded, 1) + 1;
+    if (done % PROGRESS_EVERY == 0)
+        diag_event(env_diag(mgr->env), DIAG_INFO, "log", "loading", DIAG_I64("logs", done),
+            DIAG_I64("of", atomic_load(&mgr->logs_to_load)));
+}
+
+static enum err
+open_all(struct load *l)
+{
+    struct load_item *item, *next;
+    int32_t count = (int32_t)HASH_COUNT(l->items), n = 0;
+    atomic_store(&l->mgr->logs_to_load, count);
+    l->array = mem_calloc((size_t)count + 1, sizeof(struct load_item *));
+    if (l->array == NULL)
+        return ERR_NOMEM;
+    HASH_ITER (hh, l->items, item, next) {
+        l->array[n++] = item;
+    }
+    enum err err = log_manager_parallel(l->mgr, count, load_one, l);
+    for (int32_t i = 0; i < count && err == ERR_OK; i++) {
+        struct managed_log *entry;
+        item = l->array[i];
+        if (item->err == ERR_NOMEM)
+            err = ERR_NOMEM;
+        if (item->log == NULL)
+            continue;
+        err = log_manager_add(l->mgr, item->dir, item->log, &entry);
+        if (err == ERR_OK)
+            item->log = NULL;
+    }
+    return err;
+}
+
+static void
+load_fini(struct load *l)
+{
+    struct load_item *item, *next;
+    HASH_ITER (hh, l->items, item, next) {
+        HASH_DEL(l->items, item);
+        log_abandon(&item->log);
+        mem_free(item);
+    }
+    mem_free(l->array);
+}
+
+enum err
+log_load_all(struct log_manager *mgr, char *explanation)
+{
+    struct load l = {.mgr = mgr, .explanation = explanation};
+    int64_t started_ms = env_now_ms(mgr->env);
+    enum err err = ERR_OK;
+    for (int i = 0; i < mgr->dir_count && err == ERR_OK; i++) {
+        l.dir = &mgr->dirs[i];
+        if (atomic_load(&l.dir->host.offline))
+            continue;
+        err = env_list_dir(mgr->env, l.dir->path, take_name, &l);
+        if (err == ERR_OK)
+            err = l.err;
+        else if (!atomic_exchange(&l.dir->host.offline, true)) {
+            l.dir->host.failed(&l.dir->host, err);
+            err = ERR_OK;
+        }
+        if (err == ERR_OK)
+            read_checkpoints(&l);
+    }
+    if (err == ERR_OK)
+        err = open_all(&l);
+    load_fini(&l);
+    if (err == ERR_OK)
+        diag_event(env_diag(mgr->env), DIAG_INFO, "log", "loaded",
+            DIAG_I64("logs", atomic_load(&mgr->logs_loaded)),
+            DIAG_I64("ms", env_now_ms(mgr->env) - started_ms));
+    return err;
+}

@@ -1,0 +1,122 @@
+/* log/log_manager_priv.h - bodies shared by the manager's files and their tests. */
+#ifndef LOG_LOG_MANAGER_PRIV_H
+#define LOG_LOG_MANAGER_PRIV_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "log/file_name.h"
+#include "log/log_host.h"
+#include "log/log_manager.h"
+#include "os/mutex.h"
+
+/* "<topic>-<partition>": no two partitions have the same. */
+enum { LOG_KEY_SIZE = LOG_NAME_MAX + 1 };
+#define LOG_METADATA_TOPIC "__cluster_metadata"
+
+struct managed_dir {
+    struct log_host host; /* first: hosts are taken for their directory */
+    struct log_manager *mgr;
+    char *path; /* owned */
+    struct uuid id;
+    struct env_file *lock;         /* owned */
+    bool clean;                    /* stopped cleanly before this start */
+    int64_t broker_epoch;          /* of that stop; -1 unknown */
+    uint64_t checkpoint_hashes[3]; /* of the texts written last; guarded by `duty` */
+};
+
+struct managed_log {
+    UT_hash_handle hh;
+    struct log *log; /* owned */
+    struct managed_dir *dir;
+    char key[];
+};
+
+/* One log found in a directory, before it is opened; and what the checkpoints say of it. */
+struct load_item {
+    UT_hash_handle hh;
+    struct managed_dir *dir;
+    int64_t recovery_point, start_offset, high_watermark;
+    bool recovery_point_known;
+    struct log *log; /* owned until it is in the table */
+    enum err err;
+    int32_t partition;
+    size_t topic_len;
+    char key[];
+};
+
+struct delete_item {
+    struct list link;
+    int64_t due_ms;
+    bool is_dir;
+    char path[];
+};
+
+struct log_manager {
+    /* Fixed at open. */
+    struct env *env;
+    struct log_manager_opts opts; /* without the pointers that were the caller's */
+    char *cluster_id;             /* owned */
+    struct managed_dir *dirs;     /* owned */
+    int dir_count;
+    struct file_cache *files;
+    int64_t previous_broker_epoch;
+
+    struct mutex mutex; /* LOG_MANAGER */
+    struct managed_log *logs;
+    struct log *metadata_log; /* owned; NULL until asked for */
+    int64_t metadata_recovery_point, metadata_start_offset, metadata_high_watermark;
+    bool metadata_known;
+
+    struct mutex queue_mutex; /* LEAF */
+    struct list deletes;
+
+    _Atomic int64_t logs_loaded, logs_to_load;
+};
+
+enum log_checkpoint_kind {
+    LOG_CHECKPOINT_RECOVERY_POINT,
+    LOG_CHECKPOINT_LOG_START,
+    LOG_CHECKPOINT_HIGH_WATERMARK,
+    LOG_CHECKPOINT_KIND_COUNT,
+};
+
+bool log_key(char out[LOG_KEY_SIZE], struct str topic, int32_t partition);
+
+/* ---- log_dir.c: one directory ---- */
+
+/* Creates, locks, formats or checks it, and reads the clean marker. Writes an explanation when it
+ * fails for a reason that people must mend (BUSY, INVALID). */
+MUST_USE enum err log_dir_open(struct log_manager *mgr, struct managed_dir *dir, char *explanation);
+void log_dir_close(struct managed_dir *dir);
+MUST_USE enum err log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch);
+MUST_USE enum err log_dir_remove_clean(struct managed_dir *dir);
+
+/* ---- log_load.c: all logs of all directories ---- */
+
+MUST_USE enum err log_load_all(struct log_manager *mgr, char *explanation);
+MUST_USE enum err log_manager_add(
+    struct log_manager *mgr, struct managed_dir *dir, struct log *log, struct managed_log **out);
+
+/* Runs fn(ctx, i) for each i below count, side by side when the manager has a pool. */
+MUST_USE enum err log_manager_parallel(
+    struct log_manager *mgr, int32_t count, void (*fn)(void *ctx, int32_t i), void *ctx);
+
+/* ---- log_checkpoints.c ---- */
+
+const char *log_checkpoint_name(enum log_checkpoint_kind kind);
+void log_checkpoint_write(struct log_manager *mgr, enum log_checkpoint_kind kind);
+/* At close: the numbers come from the caller. */
+struct closed_log {
+    struct managed_dir *dir;
+    char key[LOG_KEY_SIZE];
+    int64_t recovery_point, start_offset, segment_start, high_watermark;
+};
+MUST_USE enum err log_checkpoint_write_closed(struct managed_dir *dir,
+    enum log_checkpoint_kind kind, const struct closed_log *logs, int32_t count);
+
+/* ---- log_deletes.c: files and directories that go later ---- */
+
+void log_deletes_push(struct log_manager *mgr, const char *path, bool is_dir, int64_t delay_ms);
+void log_deletes_free(struct log_manager *mgr);
+
+#endif

@@ -1,0 +1,124 @@
+/* log/log_priv.h - the body of a log, for its own files and their tests. */
+#ifndef LOG_LOG_PRIV_H
+#define LOG_LOG_PRIV_H
+
+#include <stdatomic.h>
+
+#include "log/epoch_cache.h"
+#include "log/log.h"
+#include "log/log_host.h"
+#include "log/producer_state.h"
+#include "log/segment.h"
+
+/* Where readers and appends were last: the batch that begins at or covers `offset`. */
+enum { LOG_CURSORS_READ = 4, LOG_CURSORS_APPEND = 4, LOG_CURSORS = 8 };
+
+struct log_cursor {
+    int64_t offset; /* -1: unused */
+    int64_t segment_base;
+    int64_t position;
+};
+
+/* Names of files that Kafka ignores. */
+#define LOG_CORRUPT_FILE "moldau-corrupt"
+#define LOG_EPOCH_FILE "leader-epoch-checkpoint"
+#define LOG_METADATA_FILE "partition.metadata"
+
+struct log {
+    /* Fixed at open. */
+    struct env *env;
+    struct log_host *host;
+    bool host_owned;
+    char *topic; /* owned */
+    int32_t partition;
+    struct segment_home home; /* home.dir owned */
+    int64_t producer_expiration_ms;
+
+    /* Partition lock. */
+    struct log_config config;
+    struct uuid topic_id;
+    struct log_segment **segments; /* owned; by base offset; at least one once open */
+    int32_t segment_count, segment_capacity;
+    struct epoch_cache epochs;
+    struct producer_state *producers; /* owned; NULL until somebody asks */
+    int64_t *snapshots;               /* owned; offsets of the snapshot files, growing */
+    int32_t snapshot_count, snapshot_capacity;
+    bool clean; /* opened without recovery: no snapshot means no producers */
+    int64_t corrupt_offset;
+    int64_t durable_end; /* with CORRUPT: what was known to be durable and committed */
+    int64_t
+        txn_rebuild_from; /* recovery: aborted transactions that end here or later are indexed */
+    int64_t roll_jitter_ms;
+    int64_t flushed_ms; /* monotonic, of the last flush */
+    uint64_t truncations;
+    bool dir_dirty, parent_dirty, metadata_dirty; /* not synced yet */
+    bool flushing;
+    struct log_cursor cursors[LOG_CURSORS];
+    int cursor_next_read, cursor_next_append;
+
+    /* Written under the lock, read by anyone. */
+    _Atomic int state;
+    _Atomic int64_t start_offset;
+    _Atomic int64_t end_offset;
+    _Atomic int64_t recovery_point;
+    _Atomic int64_t high_watermark;
+    _Atomic int64_t size_bytes;
+};
+
+static inline struct log_segment *
+log_active(const struct log *log)
+{
+    return log->segments[log->segment_count - 1];
+}
+
+/* I1-I4 of log.c. */
+void log_check(const struct log *log);
+/* OK when it may be changed. */
+MUST_USE enum err log_writable(const struct log *log);
+/* Takes it out of service, and its directory; gives err back. */
+enum err log_fail(struct log *log, enum err err);
+/* The error as a failure of the log unless it is only NOMEM or the like. */
+enum err log_judge(struct log *log, enum err err);
+bool log_file_in(const struct log *log, char out[LOG_PATH_MAX], const char *name);
+/* Number of the last segment with base <= offset; -1 when all are above. */
+int32_t log_segment_floor(const struct log *log, int64_t offset);
+MUST_USE enum err log_segment_push(struct log *log, struct log_segment *seg);
+MUST_USE enum err log_segment_add_new(struct log *log, int64_t base_offset);
+/* Marks the files of segments [first, first + count) deleted and forgets them. */
+MUST_USE enum err log_segments_remove(struct log *log, int32_t first, int32_t count);
+void log_cursor_note(struct log *log, bool append, int64_t offset, int64_t base, int64_t position);
+/* Position to walk on from for `offset` in that segment; -1: ask the index. */
+int64_t log_cursor_hint(const struct log *log, const struct log_segment *seg, int64_t offset);
+void log_cursors_clear(struct log *log);
+MUST_USE enum err log_roll_at(struct log *log, int64_t base_offset);
+/* The end of segment i: the next one's base, or the log end. */
+int64_t log_segment_end(const struct log *log, int32_t i);
+void log_set_start(struct log *log, int64_t start_offset);
+
+/* ---- log_producers.c ---- */
+
+MUST_USE enum err log_producers_load(struct log *log); /* no-op when loaded */
+MUST_USE enum err log_snapshot_note(struct log *log, int64_t offset);
+/* Writes `<offset>.snapshot` when it says more than the last one. */
+MUST_USE enum err log_snapshot_write(struct log *log, int64_t offset);
+/* Unlinks those above offset, and forgets the loaded state. */
+MUST_USE enum err log_producers_truncate(struct log *log, int64_t offset);
+void log_snapshot_forget(struct log *log, int64_t offset);
+
+/* ---- log_recover.c ---- */
+
+/* After the segments were found; `recovery_point` as checkpointed. Sets the end offset. */
+MUST_USE enum err log_recover(struct log *log, int64_t recovery_point, int64_t durable_end);
+void log_mark_corrupt(struct log *log, int64_t offset, int64_t durable_end, const char *why);
+/* False when there is no marker. */
+bool log_corrupt_marker_read(struct log *log, int64_t *durable_end);
+MUST_USE enum err log_corrupt_marker_clear(struct log *log);
+/* Fills the epoch cache from the headers of all batches. */
+MUST_USE enum err log_epochs_rebuild(struct log *log);
+
+/* ---- log_open.c ---- */
+
+/* Removes data files whose base offset is above the last segment's: those that CORRUPT hid. */
+MUST_USE enum err log_remove_hidden(struct log *log);
+
+#endif

@@ -1,0 +1,321 @@
+/* What: what happens to a log that was not closed cleanly.
+ *
+ * Only what is above the recovery point is read. Each batch is checked; indexes, leader epochs and
+ * producers follow it. At the first bad byte segment_classify decides: a torn tail is cut off,
+ * damage stays where it is and the log becomes CORRUPT, with a marker file that outlives restarts.
+ * What survives is synced before anybody may read it: else a second crash could take back what a
+ * consumer had seen (KAFKA-10101).
+ * See docs/decisions/recovery-torn-or-corrupt.md.
+ * Threads: nobody else knows the log yet. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "log/checkpoint.h"
+#include "log/log_priv.h"
+
+struct recovery {
+    struct log *log;
+    int64_t recovery_point;
+    int64_t expected; /* next offset */
+    int64_t bytes;
+};
+
+/* ---- the marker of a corrupt log ---- */
+
+static bool
+marker_line(void *ctx, struct str line)
+{
+    return checkpoint_take_number(&line, ctx) && line.len == 0;
+}
+
+bool
+log_corrupt_marker_read(struct log *log, int64_t *durable_end)
+{
+    char path[LOG_PATH_MAX];
+    *durable_end = 0;
+    if (!log_file_in(log, path, LOG_CORRUPT_FILE))
+        return false;
+    /* Whatever it says, its being there is what counts. */
+    return checkpoint_read(log->env, path, marker_line, durable_end) != ERR_NOTFOUND;
+}
+
+enum err
+log_corrupt_marker_clear(struct log *log)
+{
+    char path[LOG_PATH_MAX];
+    if (!log_file_in(log, path, LOG_CORRUPT_FILE))
+        return ERR_INVALID;
+    enum err err = env_unlink(log->env, path);
+    log->dir_dirty = true;
+    return err == ERR_NOTFOUND ? ERR_OK : err;
+}
+
+void
+log_mark_corrupt(struct log *log, int64_t offset, int64_t durable_end, const char *why)
+{
+    char path[LOG_PATH_MAX];
+    struct buf text;
+    ASSERT(offset >= 0);
+    atomic_store(&log->state, LOG_CORRUPT);
+    log->corrupt_offset = offset;
+    log->durable_end = durable_end;
+    buf_init(&text, 256);
+    checkpoint_begin(&text, 1);
+    buf_printf(&text, "%lld\n", (long long)durable_end);
+    enum err err = log_file_in(log, path, LOG_CORRUPT_FILE)
+                       ? env_write_file_atomic(log->env, path, buf_bytes(&text))
+                       : ERR_INVALID;
+    buf_fini(&text);
+    atomic_fetch_add(&log->host->logs_corrupt, 1);
+    diag_event(env_diag(log->env), DIAG_ERROR, "log", "log_corrupt", DIAG_Z("dir", log->home.dir),
+        DIAG_I64("offset", offset), DIAG_I64("segment", log_active(log)->base_offset),
+        DIAG_I64("position", log_active(log)->size_bytes), DIAG_Z("why", why),
+        DIAG_ERR("marker", err));
+}
+
+/* ---- the scan ---- */
+
+static enum err
+batch_taken(
+    struct recovery *r, struct log_segment *seg, const struct batch_view *batch, int64_t position)
+{
+    enum err err = epoch_cache_reserve(&r->log->epochs, 1);
+    if (err != ERR_OK)
+        return err;
+    if (batch->leader_epoch >= 0)
+        epoch_cache_assign(&r->log->epochs, batch->leader_epoch, batch->base_offset);
+    r->expected = batch_last_offset(batch) + 1;
+    return segment_note(seg, batch, position);
+}
+
+/* Checks batches from `position` on. RANGE: all are good. CORRUPT: a bad one at *position. */
+static enum err
+scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
+{
+    struct segment_scan scan;
+    struct batch_view batch;
+    int64_t at = *position;
+    enum err err = segment_scan_begin(&scan, seg, at);
+    while (err == ERR_OK) {
+        err = segment_scan_next(&scan, &batch, &at);
+        if (err == ERR_OK && (!batch_crc_ok(&batch) || batch.base_offset < r->expected ||
+                                 batch_last_offset(&batch) - seg->base_offset > INT32_MAX))
+            err = ERR_CORRUPT;
+        if (err != ERR_OK)
+            break;
+        r->bytes += (int64_t)batch.size_bytes;
+        err = batch_taken(r, seg, &batch, at);
+        at += (int64_t)batch.size_bytes;
+    }
+    segment_scan_end(&scan);
+    *position = at;
+    return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
+}
+
+static bool
+data_after(const struct log *log, int32_t i)
+{
+    for (i++; i < log->segment_count; i++)
+        if (log->segments[i]->size_bytes > 0)
+            return true;
+    return false;
+}
+
+static enum err
+cut_torn(struct recovery *r, int32_t i, int64_t position)
+{
+    struct log *log = r->log;
+    struct log_segment *seg = log->segments[i];
+    int64_t lost = seg->size_bytes - position;
+    for (int32_t k = i + 1; k < log->segment_count; k++)
+        lost += log->segments[k]->size_bytes;
+    diag_event(env_diag(log->env), DIAG_WARN, "log", "log_truncated", DIAG_Z("dir", log->home.dir),
+        DIAG_I64("offset", r->expected), DIAG_I64("segment", seg->base_offset),
+        DIAG_I64("position", position), DIAG_I64("bytes", lost));
+    atomic_fetch_add(&log->host->bytes_truncated, lost);
+    int64_t size = seg->size_bytes;
+    enum err err = log_segments_remove(log, i + 1, log->segment_count - i - 1);
+    if (err == ERR_OK)
+        err = segment_truncate(seg, position, r->expected);
+    if (err == ERR_OK)
+        atomic_fetch_sub(&log->size_bytes, size - position);
+    return err;
+}
+
+/* Leaves the files as they are and only forgets what cannot be served. */
+static void
+hide_corrupt(struct recovery *r, int32_t i, int64_t position)
+{
+    struct log *log = r->log;
+    while (log->segment_count > i + 1) {
+        atomic_fetch_sub(&log->size_bytes, log_active(log)->size_bytes);
+        segment_free(&log->segments[--log->segment_count]);
+    }
+    atomic_fetch_sub(&log->size_bytes, log->segments[i]->size_bytes - position);
+    log->segments[i]->size_bytes = position;
+}
+
+static enum err
+handle_damage(struct recovery *r, int32_t i, int64_t position, int64_t durable_end)
+{
+    struct log *log = r->log;
+    enum segment_damage damage = SEGMENT_DAMAGE_CORRUPT;
+    enum err err = ERR_OK;
+    if (r->expected >= r->recovery_point)
+        err =
+            segment_classify(log->segments[i], position, r->expected, data_after(log, i), &damage);
+    if (err != ERR_OK)
+        return err;
+    if (damage == SEGMENT_DAMAGE_TORN)
+        return cut_torn(r, i, position);
+    hide_corrupt(r, i, position);
+    int64_t durable = durable_end > r->expected ? durable_end : r->expected;
+    if (r->recovery_point > durable)
+        durable = r->recovery_point;
+    log_mark_corrupt(log, r->expected, durable,
+        r->expected < r->recovery_point ? "below the recovery point" : "not a torn write");
+    return ERR_OK;
+}
+
+/* Segment i begins below the end of the one before: it cannot have been written after it. */
+static enum err
+handle_overlap(struct recovery *r, int32_t i, int64_t durable_end)
+{
+    struct log *log = r->log;
+    ASSERT(i > 0);
+    if (!data_after(log, i - 1))
+        return log_segments_remove(log, i, log->segment_count - i);
+    hide_corrupt(r, i - 1, log->segments[i - 1]->size_bytes);
+    log_mark_corrupt(
+        log, r->expected, durable_end > r->expected ? durable_end : r->expected, "overlap");
+    return ERR_OK;
+}
+
+/* Segment i from `position`; *stop when the log ends in it. */
+static enum err
+recover_segment(struct recovery *r, int32_t i, int64_t position, int64_t durable_end, bool *stop)
+{
+    struct log *log = r->log;
+    struct log_segment *seg = log->segments[i];
+    if (position == 0) {
+        if (r->expected > seg->base_offset) {
+            *stop = true;
+            return handle_overlap(r, i, durable_end);
+        }
+        if (i > 0 && r->expected < seg->base_offset && !log->config.cleanup_compact)
+            diag_event(env_diag(log->env), DIAG_WARN, "log", "offset_gap",
+                DIAG_Z("dir", log->home.dir), DIAG_I64("from", r->expected),
+                DIAG_I64("to", seg->base_offset));
+        r->expected = seg->base_offset;
+    }
+    enum err err = scan_segment(r, seg, &position);
+    if (err == ERR_CORRUPT) {
+        *stop = true;
+        return handle_damage(r, i, position, durable_end);
+    }
+    if (err != ERR_RANGE)
+        return err;
+    return i + 1 < log->segment_count ? segment_seal(seg) : ERR_OK;
+}
+
+/* Where the scan of the first segment begins, and everything derived is cut back to there. */
+static enum err
+recovery_begin(struct recovery *r, int32_t first, int64_t *position)
+{
+    struct log *log = r->log;
+    struct log_segment *seg = log->segments[first];
+    struct segment_window w;
+    struct batch_view batch;
+    int64_t from = seg->base_offset;
+    enum err err = segment_trust_indexes(seg, r->recovery_point, position);
+    if (err == ERR_OK && *position > 0) {
+        segment_window_init(&w, false);
+        err = segment_header(seg, &w, *position, &batch);
+        segment_window_fini(&w);
+        from = batch.base_offset;
+    }
+    for (int32_t i = first + 1; i < log->segment_count && err == ERR_OK; i++) {
+        int64_t ignored;
+        err = segment_trust_indexes(log->segments[i], log->segments[i]->base_offset - 1, &ignored);
+    }
+    for (int32_t i = first; i < log->segment_count && err == ERR_OK; i++)
+        err = txn_index_truncate(log->segments[i], from);
+    if (err != ERR_OK)
+        return err;
+    r->expected = from;
+    epoch_cache_truncate_end(&log->epochs, from);
+    err = log_producers_truncate(log, from);
+    log->txn_rebuild_from = from;
+    return err;
+}
+
+/* Everything scanned becomes durable before it is served. */
+static enum err
+recovery_sync(struct log *log, int32_t first)
+{
+    for (int32_t i = first; i < log->segment_count; i++) {
+        struct log_segment *seg = log->segments[i];
+        if (seg->dirty_file == NULL && seg->size_bytes > 0) {
+            enum err err = segment_file(seg, &seg->dirty_file);
+            if (err != ERR_OK)
+                return err;
+        }
+        seg->index[0].unsynced = seg->index[0].unsynced || i + 1 < log->segment_count;
+        seg->index[1].unsynced = seg->index[1].unsynced || i + 1 < log->segment_count;
+    }
+    log->dir_dirty = true;
+    return ERR_OK;
+}
+
+enum err
+log_recover(struct log *log, int64_t recovery_point, int64_t durable_end)
+{
+    struct recovery r = {.log = log, .recovery_point = recovery_point};
+    int64_t position = 0;
+    bool stop = false;
+    int32_t first = log_segment_floor(log, recovery_point);
+    if (first < 0)
+        first = 0;
+    enum err err = recovery_begin(&r, first, &position);
+    for (int32_t i = first; err == ERR_OK && !stop && i < log->segment_count; i++) {
+        err = recover_segment(&r, i, position, durable_end, &stop);
+        position = 0;
+    }
+    if (err != ERR_OK)
+        return err;
+    atomic_store(&log->end_offset, r.expected);
+    if (atomic_load(&log->state) == LOG_OPEN && r.expected < durable_end)
+        log_mark_corrupt(log, r.expected, durable_end, "committed data is missing");
+    atomic_fetch_add(&log->host->bytes_scanned, r.bytes);
+    atomic_fetch_add(&log->host->logs_recovered, 1);
+    return recovery_sync(log, first);
+}
+
+enum err
+log_epochs_rebuild(struct log *log)
+{
+    epoch_cache_clear(&log->epochs);
+    log->epochs.version++;
+    for (int32_t i = 0; i < log->segment_count; i++) {
+        struct segment_window w;
+        struct batch_view batch;
+        int64_t at = 0;
+        enum err err;
+        segment_window_init(&w, false);
+        while ((err = segment_header(log->segments[i], &w, at, &batch)) == ERR_OK) {
+            err = epoch_cache_reserve(&log->epochs, 1);
+            if (err != ERR_OK)
+                break;
+            if (batch.leader_epoch >= 0)
+                epoch_cache_assign(&log->epochs, batch.leader_epoch, batch.base_offset);
+            at += (int64_t)batch.size_bytes;
+        }
+        segment_window_fini(&w);
+        if (err != ERR_RANGE && err != ERR_CORRUPT)
+            return err;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,272 @@
+/* What: life and writes of one segment. States and invariants: segment.h. */
+#include "log/segment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+static enum err
+segment_new(struct segment_home *home, int64_t base_offset, struct log_segment **out)
+{
+    ASSERT(base_offset >= 0);
+    struct log_segment *seg = mem_calloc(1, sizeof *seg);
+    if (seg == NULL)
+        return ERR_NOMEM;
+    seg->home = home;
+    seg->base_offset = base_offset;
+    seg->created_ms = env_wall_ms(home->env);
+    seg->max_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
+    seg->first_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
+    file_slot_init(&seg->slot);
+    file_slot_init(&seg->txn_slot);
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++)
+        segment_index_init(&seg->index[i]);
+    *out = seg;
+    return ERR_OK;
+}
+
+enum err
+segment_create(struct segment_home *home, int64_t base_offset, struct log_segment **out)
+{
+    struct log_segment *seg;
+    char path[LOG_PATH_MAX];
+    if (!log_file_path(path, home->dir, base_offset, LOG_FILE_LOG))
+        return ERR_INVALID;
+    enum err err = segment_new(home, base_offset, &seg);
+    if (err != ERR_OK)
+        return err;
+    struct env_file *file;
+    err = env_open(home->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
+    if (err != ERR_OK) {
+        mem_free(seg);
+        return err;
+    }
+    if (home->config->preallocate && env_preallocate(file, home->config->segment_bytes) == ERR_OK)
+        seg->preallocated = true; /* otherwise just slower */
+    file_cache_put(home->files, &seg->slot, file);
+    env_file_close(&file);
+    seg->mtime_ms = seg->created_ms;
+    seg->max_timestamp = BATCH_NO_TIMESTAMP;
+    seg->max_timestamp_offset = base_offset;
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++)
+        segment_index_start(seg, (enum segment_index)i);
+    *out = seg;
+    return ERR_OK;
+}
+
+enum err
+segment_open(struct segment_home *home, int64_t base_offset, int64_t size_bytes, int64_t mtime_ms,
+    struct log_segment **out)
+{
+    ASSERT(size_bytes >= 0);
+    struct log_segment *seg;
+    enum err err = segment_new(home, base_offset, &seg);
+    if (err != ERR_OK)
+        return err;
+    seg->size_bytes = size_bytes;
+    seg->mtime_ms = mtime_ms;
+    if (size_bytes == 0) {
+        seg->max_timestamp = BATCH_NO_TIMESTAMP;
+        seg->max_timestamp_offset = base_offset;
+    }
+    *out = seg;
+    return ERR_OK;
+}
+
+void
+segment_free(struct log_segment **out)
+{
+    struct log_segment *seg = *out;
+    if (seg == NULL)
+        return;
+    struct file_cache *files = seg->home->files;
+    file_cache_drop(files, &seg->slot);
+    file_cache_drop(files, &seg->txn_slot);
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++)
+        segment_index_fini(seg, (enum segment_index)i);
+    if (seg->dirty_file != NULL)
+        env_file_close(&seg->dirty_file);
+    mem_free(seg);
+    *out = NULL;
+}
+
+enum err
+segment_file(struct log_segment *seg, struct env_file **out)
+{
+    struct segment_home *home = seg->home;
+    if (seg->dirty_file != NULL) {
+        env_file_ref(seg->dirty_file);
+        *out = seg->dirty_file;
+        return ERR_OK;
+    }
+    struct env_file *file = file_cache_get(home->files, &seg->slot);
+    if (file == NULL) {
+        char path[LOG_PATH_MAX];
+        if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_LOG))
+            return ERR_INVALID;
+        enum err err = env_open(home->env, path, ENV_OPEN_WRITE, &file);
+        if (err != ERR_OK)
+            return err;
+        file_cache_put(home->files, &seg->slot, file);
+    }
+    *out = file;
+    return ERR_OK;
+}
+
+enum err
+segment_write(struct log_segment *seg, struct bytes batches)
+{
+    ASSERT(batches.len > 0);
+    if (seg->dirty_file == NULL) {
+        struct env_file *file;
+        enum err err = segment_file(seg, &file);
+        if (err != ERR_OK)
+            return err;
+        seg->dirty_file = file; /* I4 */
+    }
+    enum err err = env_write_at(seg->dirty_file, seg->size_bytes, batches);
+    if (err == ERR_NOSPACE && env_truncate(seg->dirty_file, seg->size_bytes) != ERR_OK)
+        err = ERR_IO; /* what the write left behind could not be removed */
+    if (err != ERR_OK)
+        return err;
+    seg->size_bytes += (int64_t)batches.len;
+    return ERR_OK;
+}
+
+enum err
+segment_note(struct log_segment *seg, const struct batch_view *batch, int64_t position)
+{
+    int64_t last_offset = batch_last_offset(batch);
+    ASSERT(position >= 0 && position < seg->size_bytes);
+    ASSERT(last_offset >= seg->base_offset);
+    int64_t max_timestamp, ignored;
+    enum err err = segment_max_timestamp(seg, &max_timestamp, &ignored);
+    if (err != ERR_OK)
+        return err;
+    if (batch->max_timestamp > max_timestamp) {
+        seg->max_timestamp = batch->max_timestamp;
+        seg->max_timestamp_offset = last_offset;
+    }
+    if (position == 0)
+        seg->first_timestamp = batch->max_timestamp;
+    if (seg->bytes_since_index > (uint32_t)seg->home->config->index_interval_bytes) {
+        uint8_t entry[8];
+        store_be32(entry, (uint32_t)(last_offset - seg->base_offset));
+        store_be32(entry + 4, (uint32_t)position);
+        err = segment_index_append(seg, SEGMENT_INDEX_OFFSET, entry);
+        if (err == ERR_OK)
+            err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
+        if (err != ERR_OK)
+            return err;
+        seg->bytes_since_index = 0;
+    }
+    seg->bytes_since_index += (uint32_t)batch->size_bytes;
+    return ERR_OK;
+}
+
+bool
+segment_is_full(const struct log_segment *seg, size_t len, int64_t last_offset)
+{
+    const struct log_config *config = seg->home->config;
+    if (last_offset - seg->base_offset > INT32_MAX)
+        return true;
+    if (seg->size_bytes == 0)
+        return false;
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++) {
+        uint32_t max = segment_index_count_max(seg, (enum segment_index)i);
+        if (seg->index[i].count + 1 >= max)
+            return true;
+    }
+    return (int64_t)len > config->segment_bytes - seg->size_bytes;
+}
+
+enum err
+segment_seal(struct log_segment *seg)
+{
+    bool touched = seg->index[SEGMENT_INDEX_OFFSET].loaded && seg->index[SEGMENT_INDEX_TIME].loaded;
+    if (!touched || seg->size_bytes == 0)
+        return ERR_OK; /* nothing was written since it was opened */
+    enum err err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
+    for (int i = 0; i < SEGMENT_INDEX_COUNT && err == ERR_OK; i++)
+        err = segment_index_write_tail(seg, (enum segment_index)i);
+    if (err == ERR_OK && seg->preallocated) {
+        struct env_file *file;
+        err = segment_file(seg, &file);
+        if (err != ERR_OK)
+            return err;
+        err = env_truncate(file, seg->size_bytes);
+        env_file_close(&file);
+        seg->preallocated = false;
+    }
+    return err;
+}
+
+enum err
+segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
+{
+    ASSERT(position >= 0 && position <= seg->size_bytes);
+    struct env_file *file;
+    uint8_t entry[12];
+    int64_t n;
+    enum err err = segment_index_load(seg, SEGMENT_INDEX_OFFSET);
+    if (err == ERR_OK)
+        err = segment_index_load(seg, SEGMENT_INDEX_TIME);
+    if (err == ERR_OK)
+        err = segment_index_floor(
+            seg, SEGMENT_KEY_OFFSET, offset - seg->base_offset - 1, false, &n, entry);
+    if (err == ERR_OK)
+        err = segment_index_truncate(seg, SEGMENT_INDEX_OFFSET, (uint32_t)(n + 1));
+    if (err == ERR_OK)
+        err = segment_index_floor(
+            seg, SEGMENT_KEY_TIME_OFFSET, offset - seg->base_offset - 1, false, &n, entry);
+    if (err == ERR_OK)
+        err = segment_index_truncate(seg, SEGMENT_INDEX_TIME, (uint32_t)(n + 1));
+    if (err == ERR_OK)
+        err = txn_index_truncate(seg, offset);
+    if (err == ERR_OK)
+        err = segment_file(seg, &file);
+    if (err != ERR_OK)
+        return err;
+    err = env_truncate(file, position);
+    if (err == ERR_OK && seg->dirty_file == NULL) {
+        env_file_ref(file); /* the new length must reach the disk before it is overwritten again */
+        seg->dirty_file = file;
+    }
+    env_file_close(&file);
+    if (err != ERR_OK)
+        return err;
+    seg->size_bytes = position;
+    seg->bytes_since_index = 0;
+    seg->preallocated = false;
+    seg->max_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
+    if (position == 0) {
+        seg->max_timestamp = BATCH_NO_TIMESTAMP;
+        seg->max_timestamp_offset = seg->base_offset;
+        seg->first_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
+    }
+    return ERR_OK;
+}
+
+enum err
+segment_mark_deleted(struct log_segment *seg, void (*gone)(void *ctx, const char *path), void *ctx)
+{
+    struct segment_home *home = seg->home;
+    for (int kind = 0; kind < LOG_FILE_KIND_COUNT; kind++) {
+        char from[LOG_PATH_MAX], to[LOG_PATH_MAX + 16];
+        if (!log_file_path(from, home->dir, seg->base_offset, (enum log_file_kind)kind))
+            return ERR_INVALID;
+        snprintf(to, sizeof to, "%s.deleted", from);
+        enum err err = env_rename(home->env, from, to);
+        if (err == ERR_NOTFOUND)
+            continue;
+        if (err != ERR_OK)
+            return err;
+        if (gone != NULL)
+            gone(ctx, to);
+        else if ((err = env_unlink(home->env, to)) != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}

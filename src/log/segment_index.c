@@ -1,0 +1,348 @@
+/* What: the offset and the time index of a segment. Entries are fixed in size and sorted; the file
+ * holds them all but the newest few, which are written together.
+ * Invariants: I1 count - tail_count entries are in the file. I2 keys strictly grow.
+ * Threads: partition lock.
+ * Errors: a full disk costs index entries, never data: the index is sparse anyway. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "log/segment.h"
+
+enum { OFFSET_ENTRY_SIZE = 8, TIME_ENTRY_SIZE = 12, ENTRY_SIZE_MAX = 12, BLOCK_ENTRIES = 64 };
+
+static const enum log_file_kind file_kinds[SEGMENT_INDEX_COUNT] = {
+    [SEGMENT_INDEX_OFFSET] = LOG_FILE_INDEX,
+    [SEGMENT_INDEX_TIME] = LOG_FILE_TIMEINDEX,
+};
+
+void
+segment_index_init(struct segment_index_state *idx)
+{
+    *idx = (struct segment_index_state){0};
+    file_slot_init(&idx->slot);
+}
+
+void
+segment_index_fini(struct log_segment *seg, enum segment_index which)
+{
+    file_cache_drop(seg->home->files, &seg->index[which].slot);
+    mem_free(seg->index[which].tail);
+    seg->index[which].tail = NULL;
+}
+
+uint32_t
+segment_index_entry_size(enum segment_index which)
+{
+    return which == SEGMENT_INDEX_OFFSET ? OFFSET_ENTRY_SIZE : TIME_ENTRY_SIZE;
+}
+
+uint32_t
+segment_index_count_max(const struct log_segment *seg, enum segment_index which)
+{
+    return (uint32_t)seg->home->config->segment_index_bytes / segment_index_entry_size(which);
+}
+
+void
+segment_index_start(struct log_segment *seg, enum segment_index which)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    idx->count = 0;
+    idx->tail_count = 0;
+    idx->loaded = true;
+}
+
+/* A reference to the index file. */
+static enum err
+index_file(struct log_segment *seg, enum segment_index which, bool create, struct env_file **out)
+{
+    struct segment_home *home = seg->home;
+    struct env_file *file = file_cache_get(home->files, &seg->index[which].slot);
+    if (file == NULL) {
+        char path[LOG_PATH_MAX];
+        if (!log_file_path(path, home->dir, seg->base_offset, file_kinds[which]))
+            return ERR_INVALID;
+        enum err err =
+            env_open(home->env, path, ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);
+        if (err != ERR_OK)
+            return err;
+        file_cache_put(home->files, &seg->index[which].slot, file);
+    }
+    *out = file;
+    return ERR_OK;
+}
+
+static enum err
+index_read(struct env_file *file, int64_t position, uint8_t *data, size_t len, bool nowait)
+{
+    size_t n;
+    enum err err = nowait ? env_read_at_cached(file, position, data, len, &n)
+                          : env_read_at(file, position, data, len, &n);
+    if (err == ERR_OK && n != len)
+        err = ERR_CORRUPT; /* shorter than when it was loaded */
+    return err;
+}
+
+int64_t
+segment_index_key_of(enum segment_index_key key, const uint8_t *entry)
+{
+    switch (key) {
+    case SEGMENT_KEY_OFFSET: return (int32_t)load_be32(entry);
+    case SEGMENT_KEY_POSITION: return (int32_t)load_be32(entry + 4);
+    case SEGMENT_KEY_TIME: return (int64_t)load_be64(entry);
+    case SEGMENT_KEY_TIME_OFFSET: return (int32_t)load_be32(entry + 8);
+    }
+    UNREACHABLE();
+}
+
+/* Length and last entry of the file are what Kafka checks too; positions within the data besides.
+ */
+static enum err
+index_check(
+    struct log_segment *seg, enum segment_index which, struct env_file *file, uint32_t *count)
+{
+    uint32_t size = segment_index_entry_size(which);
+    uint8_t first[ENTRY_SIZE_MAX], last[ENTRY_SIZE_MAX];
+    int64_t bytes;
+    enum err err = env_file_size(file, &bytes);
+    if (err != ERR_OK)
+        return err;
+    if (bytes % size != 0 || bytes / size > INT32_MAX)
+        return ERR_CORRUPT;
+    *count = (uint32_t)(bytes / size);
+    if (bytes == 0)
+        return ERR_OK;
+    err = index_read(file, 0, first, size, false);
+    if (err == ERR_OK)
+        err = index_read(file, bytes - size, last, size, false);
+    if (err != ERR_OK)
+        return err;
+    if (which == SEGMENT_INDEX_TIME) {
+        if (segment_index_key_of(SEGMENT_KEY_TIME, last) <
+                segment_index_key_of(SEGMENT_KEY_TIME, first) ||
+            segment_index_key_of(SEGMENT_KEY_TIME_OFFSET, last) < 0)
+            return ERR_CORRUPT;
+        return ERR_OK;
+    }
+    int64_t offset = segment_index_key_of(SEGMENT_KEY_OFFSET, last);
+    int64_t position = segment_index_key_of(SEGMENT_KEY_POSITION, last);
+    if (offset < segment_index_key_of(SEGMENT_KEY_OFFSET, first) || offset < 0 || position <= 0 ||
+        position >= seg->size_bytes)
+        return ERR_CORRUPT;
+    return ERR_OK;
+}
+
+enum err
+segment_index_load(struct log_segment *seg, enum segment_index which)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    if (idx->loaded)
+        return ERR_OK;
+    struct env_file *file;
+    uint32_t count = 0;
+    enum err err = index_file(seg, which, false, &file);
+    if (err == ERR_OK) {
+        err = index_check(seg, which, file, &count);
+        env_file_close(&file);
+    }
+    if (err == ERR_NOTFOUND && seg->size_bytes == 0) {
+        segment_index_start(seg, which);
+        return ERR_OK;
+    }
+    if (err == ERR_NOTFOUND || err == ERR_CORRUPT)
+        return segment_rebuild_indexes(seg);
+    if (err != ERR_OK)
+        return err;
+    idx->count = count;
+    idx->tail_count = 0;
+    idx->loaded = true;
+    return ERR_OK;
+}
+
+/* Appends one entry; entry NULL: the time index entry of what the segment has seen so far, when it
+ * is later than the last one. */
+enum err
+segment_index_append(struct log_segment *seg, enum segment_index which, const uint8_t *entry)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    uint32_t size = segment_index_entry_size(which);
+    uint8_t made[TIME_ENTRY_SIZE], last[ENTRY_SIZE_MAX];
+    enum err err = segment_index_load(seg, which);
+    if (err != ERR_OK)
+        return err;
+    if (entry == NULL) {
+        int64_t last_timestamp = BATCH_NO_TIMESTAMP, max_timestamp, max_offset;
+        ASSERT(which == SEGMENT_INDEX_TIME);
+        err = segment_max_timestamp(seg, &max_timestamp, &max_offset);
+        if (err == ERR_OK && idx->count > 0) {
+            err = segment_index_get(seg, which, idx->count - 1, false, last);
+            last_timestamp = (int64_t)load_be64(last);
+        }
+        if (err != ERR_OK || max_timestamp <= last_timestamp)
+            return err;
+        store_be64(made, (uint64_t)max_timestamp);
+        store_be32(made + 8, (uint32_t)(max_offset - seg->base_offset));
+        entry = made;
+    }
+    if (idx->count >= segment_index_count_max(seg, which))
+        return ERR_OK; /* sparse anyway */
+    if (idx->tail == NULL) {
+        idx->tail = mem_alloc((size_t)SEGMENT_INDEX_TAIL * size);
+        if (idx->tail == NULL)
+            return ERR_NOMEM;
+    }
+    if (idx->tail_count == SEGMENT_INDEX_TAIL) {
+        err = segment_index_write_tail(seg, which);
+        if (err != ERR_OK)
+            return err;
+    }
+    memcpy(idx->tail + (size_t)idx->tail_count * size, entry, size);
+    idx->tail_count++;
+    idx->count++;
+    return ERR_OK;
+}
+
+enum err
+segment_index_write_tail(struct log_segment *seg, enum segment_index which)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    uint32_t size = segment_index_entry_size(which);
+    ASSERT(idx->loaded);
+    if (idx->tail_count == 0 && idx->count > 0)
+        return ERR_OK;
+    struct env_file *file;
+    enum err err = index_file(seg, which, true, &file);
+    if (err == ERR_NOSPACE)
+        goto drop;
+    if (err != ERR_OK)
+        return err;
+    int64_t position = (int64_t)(idx->count - idx->tail_count) * size;
+    if (idx->tail_count > 0)
+        err =
+            env_write_at(file, position, (struct bytes){idx->tail, (size_t)idx->tail_count * size});
+    if (err == ERR_NOSPACE && env_truncate(file, position) != ERR_OK)
+        err = ERR_IO;
+    env_file_close(&file);
+    if (err == ERR_NOSPACE)
+        goto drop;
+    if (err != ERR_OK)
+        return err;
+    idx->unsynced = true;
+    idx->tail_count = 0;
+    return ERR_OK;
+drop:
+    idx->count -= idx->tail_count;
+    idx->tail_count = 0;
+    return ERR_OK;
+}
+
+enum err
+segment_index_truncate(struct log_segment *seg, enum segment_index which, uint32_t count)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    ASSERT(count <= idx->count || !idx->loaded);
+    uint32_t in_file = idx->count - idx->tail_count;
+    if (idx->loaded && count >= in_file) {
+        idx->tail_count = count - in_file;
+        idx->count = count;
+        return ERR_OK;
+    }
+    struct env_file *file;
+    enum err err = index_file(seg, which, true, &file);
+    if (err != ERR_OK)
+        return err;
+    err = env_truncate(file, (int64_t)count * segment_index_entry_size(which));
+    env_file_close(&file);
+    if (err != ERR_OK)
+        return err;
+    idx->loaded = true;
+    idx->tail_count = 0;
+    idx->count = count;
+    idx->unsynced = true;
+    return ERR_OK;
+}
+
+enum err
+segment_index_get(
+    struct log_segment *seg, enum segment_index which, uint32_t n, bool nowait, uint8_t *entry)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    uint32_t size = segment_index_entry_size(which);
+    ASSERT(idx->loaded);
+    ASSERT(n < idx->count);
+    uint32_t in_file = idx->count - idx->tail_count;
+    if (n >= in_file) {
+        memcpy(entry, idx->tail + (size_t)(n - in_file) * size, size);
+        return ERR_OK;
+    }
+    struct env_file *file;
+    enum err err = index_file(seg, which, false, &file);
+    if (err != ERR_OK)
+        return err;
+    err = index_read(file, (int64_t)n * size, entry, size, nowait);
+    env_file_close(&file);
+    return err;
+}
+
+/* Binary search by single entries until a block is left, then within one read. */
+enum err
+segment_index_floor(struct log_segment *seg, enum segment_index_key key, int64_t target,
+    bool nowait, int64_t *n, uint8_t *entry)
+{
+    enum segment_index which = key == SEGMENT_KEY_TIME || key == SEGMENT_KEY_TIME_OFFSET
+                                   ? SEGMENT_INDEX_TIME
+                                   : SEGMENT_INDEX_OFFSET;
+    struct segment_index_state *idx = &seg->index[which];
+    uint32_t size = segment_index_entry_size(which);
+    enum err err = segment_index_load(seg, which);
+    if (err != ERR_OK)
+        return err;
+    uint32_t in_file = idx->count - idx->tail_count;
+    uint32_t low = 0, high = idx->count; /* entries below low are <= target, from high on > */
+    if (idx->tail_count > 0) {
+        if (segment_index_key_of(key, idx->tail) <= target)
+            low = in_file;
+        else
+            high = in_file;
+    }
+    while (high - low > BLOCK_ENTRIES) {
+        uint32_t middle = low + (high - low) / 2;
+        err = segment_index_get(seg, which, middle, nowait, entry);
+        if (err != ERR_OK)
+            return err;
+        if (segment_index_key_of(key, entry) <= target)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    /* Entry low - 1 is the floor unless a later one in the block is. */
+    uint32_t start = low > 0 ? low - 1 : 0;
+    *n = -1;
+    if (start < in_file && high > start) {
+        uint32_t stop = high < in_file ? high : in_file;
+        struct env_file *file;
+        uint8_t one[BLOCK_ENTRIES * ENTRY_SIZE_MAX + ENTRY_SIZE_MAX];
+        ASSERT((stop - start) * size <= sizeof one);
+        err = index_file(seg, which, false, &file);
+        if (err != ERR_OK)
+            return err;
+        err = index_read(file, (int64_t)start * size, one, (size_t)(stop - start) * size, nowait);
+        env_file_close(&file);
+        if (err != ERR_OK)
+            return err;
+        for (uint32_t i = start; i < stop; i++) {
+            if (segment_index_key_of(key, one + (size_t)(i - start) * size) > target)
+                break;
+            memcpy(entry, one + (size_t)(i - start) * size, size);
+            *n = i;
+        }
+    }
+    for (uint32_t i = start > in_file ? start : in_file; i < high; i++) {
+        const uint8_t *e = idx->tail + (size_t)(i - in_file) * size;
+        if (segment_index_key_of(key, e) > target)
+            break;
+        memcpy(entry, e, size);
+        *n = i;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,292 @@
+/* What: reading a segment batch by batch after an unclean stop, rebuilding its indexes, and telling
+ * a torn tail from damage.
+ *
+ * Everything read here is untrusted. How damage is told from a torn write is explained in
+ * docs/decisions/recovery-torn-or-corrupt.md; the rule is in segment_classify. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "log/segment.h"
+
+enum {
+    SCAN_CHUNK = 1 << 20,
+    SECTOR = 512,
+    FOLLOW_SEARCH_MAX = 64 << 20, /* how far behind damage a valid batch is looked for */
+};
+
+enum err
+segment_scan_begin(struct segment_scan *scan, struct log_segment *seg, int64_t position)
+{
+    ASSERT(position >= 0);
+    *scan = (struct segment_scan){.seg = seg, .position = position, .end = seg->size_bytes};
+    return segment_file(seg, &scan->file);
+}
+
+void
+segment_scan_end(struct segment_scan *scan)
+{
+    if (scan->file != NULL)
+        env_file_close(&scan->file);
+    mem_free(scan->chunk);
+    scan->chunk = NULL;
+}
+
+/* Sees to it that `need` bytes at the scan's position are in the chunk, or all that are left. */
+static enum err
+scan_fill(struct segment_scan *scan, size_t need)
+{
+    int64_t have = scan->chunk_position + (int64_t)scan->chunk_len - scan->position;
+    if (scan->position >= scan->chunk_position && have >= (int64_t)need)
+        return ERR_OK;
+    int64_t left = scan->end - scan->position;
+    size_t want = need > SCAN_CHUNK ? need : SCAN_CHUNK;
+    if ((int64_t)want > left)
+        want = (size_t)left;
+    if (want > scan->chunk_capacity) {
+        mem_free(scan->chunk);
+        scan->chunk_capacity = 0;
+        scan->chunk_len = 0;
+        scan->chunk = mem_alloc(want);
+        if (scan->chunk == NULL)
+            return ERR_NOMEM;
+        scan->chunk_capacity = want;
+    }
+    scan->chunk_position = scan->position;
+    scan->chunk_len = 0;
+    return env_read_at(scan->file, scan->position, scan->chunk, want, &scan->chunk_len);
+}
+
+static struct bytes
+scan_bytes(const struct segment_scan *scan)
+{
+    size_t skip = (size_t)(scan->position - scan->chunk_position);
+    return (struct bytes){scan->chunk + skip, scan->chunk_len - skip};
+}
+
+enum err
+segment_scan_next(struct segment_scan *scan, struct batch_view *batch, int64_t *position)
+{
+    struct batch_view view;
+    size_t size;
+    if (scan->position >= scan->end)
+        return ERR_RANGE;
+    enum err err = scan_fill(scan, BATCH_HEADER_SIZE);
+    if (err != ERR_OK)
+        return err;
+    err = batch_peek_size(scan_bytes(scan), &size);
+    if (err != ERR_OK)
+        return err == ERR_TRUNCATED ? ERR_TRUNCATED : ERR_CORRUPT;
+    if ((int64_t)size > scan->end - scan->position)
+        return ERR_TRUNCATED;
+    err = scan_fill(scan, size);
+    if (err != ERR_OK)
+        return err;
+    err = batch_parse(scan_bytes(scan), &view);
+    if (err != ERR_OK)
+        return err == ERR_TRUNCATED ? ERR_TRUNCATED : ERR_CORRUPT;
+    if (view.last_offset_delta < 0 || view.base_offset < scan->seg->base_offset)
+        return ERR_CORRUPT;
+    *batch = view;
+    *position = scan->position;
+    scan->position += (int64_t)view.size_bytes;
+    return ERR_OK;
+}
+
+enum err
+segment_rebuild_indexes(struct log_segment *seg)
+{
+    struct segment_window w;
+    struct batch_view view;
+    int64_t at = 0;
+    enum err err;
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++) {
+        seg->index[i].loaded = false;
+        err = segment_index_truncate(seg, (enum segment_index)i, 0);
+        if (err != ERR_OK)
+            return err;
+    }
+    seg->max_timestamp = BATCH_NO_TIMESTAMP;
+    seg->max_timestamp_offset = seg->base_offset;
+    seg->bytes_since_index = 0;
+    segment_window_init(&w, false);
+    for (;;) {
+        err = segment_header(seg, &w, at, &view);
+        if (err == ERR_OK && view.base_offset < seg->base_offset)
+            err = ERR_CORRUPT;
+        if (err == ERR_OK)
+            err = segment_note(seg, &view, at);
+        if (err != ERR_OK)
+            break;
+        at += (int64_t)view.size_bytes;
+    }
+    segment_window_fini(&w);
+    if (err != ERR_RANGE && err != ERR_CORRUPT)
+        return err;
+    err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
+    for (int i = 0; i < SEGMENT_INDEX_COUNT && err == ERR_OK; i++)
+        err = segment_index_write_tail(seg, (enum segment_index)i);
+    return err;
+}
+
+/* Number of leading entries whose keys grow and, of the offset index, point into the data. */
+static enum err
+trusted_count(struct log_segment *seg, enum segment_index which, int64_t offset, uint32_t *out)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    int64_t offset_last = -1, second_last = -1, relative_max = offset - seg->base_offset;
+    uint8_t entry[12];
+    uint32_t n;
+    for (n = 0; n < idx->count; n++) {
+        enum err err = segment_index_get(seg, which, n, false, entry);
+        if (err != ERR_OK)
+            return err;
+        bool time = which == SEGMENT_INDEX_TIME;
+        int64_t relative =
+            segment_index_key_of(time ? SEGMENT_KEY_TIME_OFFSET : SEGMENT_KEY_OFFSET, entry);
+        int64_t second =
+            segment_index_key_of(time ? SEGMENT_KEY_TIME : SEGMENT_KEY_POSITION, entry);
+        if (relative <= offset_last || relative > relative_max || second <= second_last ||
+            (!time && (second <= 0 || second >= seg->size_bytes)))
+            break;
+        offset_last = relative;
+        second_last = second;
+    }
+    *out = n;
+    return ERR_OK;
+}
+
+enum err
+segment_trust_indexes(struct log_segment *seg, int64_t offset, int64_t *scan_position)
+{
+    struct segment_window w;
+    struct batch_view view;
+    uint8_t entry[12];
+    uint32_t count = 0, time_count = 0;
+    int64_t position = 0, covered = seg->base_offset - 1;
+    enum err err = segment_index_load(seg, SEGMENT_INDEX_OFFSET);
+    if (err == ERR_OK)
+        err = segment_index_load(seg, SEGMENT_INDEX_TIME);
+    if (err == ERR_OK)
+        err = trusted_count(seg, SEGMENT_INDEX_OFFSET, offset, &count);
+    if (err != ERR_OK)
+        return err;
+    if (count > 0) {
+        err = segment_index_get(seg, SEGMENT_INDEX_OFFSET, count - 1, false, entry);
+        if (err != ERR_OK)
+            return err;
+        position = segment_index_key_of(SEGMENT_KEY_POSITION, entry);
+        covered = seg->base_offset + segment_index_key_of(SEGMENT_KEY_OFFSET, entry);
+        segment_window_init(&w, false);
+        err = segment_header(seg, &w, position, &view);
+        segment_window_fini(&w);
+        if (err != ERR_OK && err != ERR_CORRUPT && err != ERR_RANGE)
+            return err;
+        if (err != ERR_OK || batch_last_offset(&view) != covered) {
+            count = 0;
+            position = 0;
+            covered = seg->base_offset - 1;
+        } else {
+            /* The batch of the last entry is scanned again; its entry must not stand twice. */
+            count--;
+            covered = view.base_offset - 1;
+        }
+    }
+    err = trusted_count(seg, SEGMENT_INDEX_TIME, covered, &time_count);
+    if (err == ERR_OK)
+        err = segment_index_truncate(seg, SEGMENT_INDEX_OFFSET, count);
+    if (err == ERR_OK)
+        err = segment_index_truncate(seg, SEGMENT_INDEX_TIME, time_count);
+    if (err != ERR_OK)
+        return err;
+    seg->max_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
+    seg->bytes_since_index =
+        position > 0 ? (uint32_t)seg->home->config->index_interval_bytes + 1 : 0;
+    *scan_position = position;
+    return ERR_OK;
+}
+
+static bool
+all_zero(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i] != 0)
+            return false;
+    return true;
+}
+
+/* True when the `len` bytes at file position `position` have a piece, cut at sector borders, that
+ * is all zeros: an append that never reached the disk leaves exactly that. */
+static bool
+has_lost_sector(const uint8_t *p, size_t len, int64_t position)
+{
+    size_t at = 0;
+    while (at < len) {
+        size_t piece = SECTOR - (size_t)((position + (int64_t)at) % SECTOR);
+        if (piece > len - at)
+            piece = len - at;
+        if (all_zero(p + at, piece))
+            return true;
+        at += piece;
+    }
+    return false;
+}
+
+/* Where in `in`, at any byte, a whole batch begins with a good checksum and an offset that could
+ * follow; in.len when there is none. */
+static size_t
+valid_batch_at(struct bytes in, int64_t offset_next)
+{
+    for (size_t i = 0; i + BATCH_HEADER_SIZE <= in.len; i++) {
+        struct batch_view view;
+        if (in.data[i + BATCH_AT_MAGIC] != BATCH_MAGIC)
+            continue;
+        int64_t base = (int64_t)load_be64(in.data + i);
+        if (base < offset_next || base - offset_next > INT32_MAX)
+            continue;
+        if (batch_parse((struct bytes){in.data + i, in.len - i}, &view) == ERR_OK &&
+            batch_crc_ok(&view))
+            return i;
+    }
+    return in.len;
+}
+
+enum err
+segment_classify(struct log_segment *seg, int64_t position, int64_t offset_next,
+    bool later_segments, enum segment_damage *damage)
+{
+    ASSERT(position < seg->size_bytes);
+    struct env_file *file;
+    int64_t left = seg->size_bytes - position;
+    size_t len = left < FOLLOW_SEARCH_MAX ? (size_t)left : FOLLOW_SEARCH_MAX, n = 0;
+    uint8_t *data = mem_alloc(len);
+    if (data == NULL)
+        return ERR_NOMEM;
+    enum err err = segment_file(seg, &file);
+    if (err == ERR_OK) {
+        err = env_read_at(file, position, data, len, &n);
+        env_file_close(&file);
+    }
+    if (err != ERR_OK) {
+        mem_free(data);
+        return err;
+    }
+    struct bytes rest = {data, n};
+    size_t batch_size;
+    size_t valid_at = valid_batch_at(rest, offset_next);
+    bool followed = later_segments || valid_at < n;
+    /* What was meant to stand here, as far as its length can be believed. */
+    bool sized = batch_peek_size(rest, &batch_size) == ERR_OK && batch_size <= n;
+    size_t suspect = sized && batch_size < valid_at ? batch_size : valid_at;
+    bool lost = has_lost_sector(data, suspect, position);
+    bool cut = !sized && !followed && n < (size_t)FOLLOW_SEARCH_MAX;
+    if (cut && n > BATCH_HEADER_SIZE && !lost) {
+        /* Too short for the length it gives. If the checksum fits what is there, the length was
+         * changed, not the end lost. */
+        uint32_t crc = load_be32(data + BATCH_AT_CRC);
+        cut = crc != batch_crc_compute(rest);
+    }
+    *damage = lost || cut ? SEGMENT_DAMAGE_TORN : SEGMENT_DAMAGE_CORRUPT;
+    mem_free(data);
+    return ERR_OK;
+}
