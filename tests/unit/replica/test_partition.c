@@ -75,6 +75,7 @@ fixture_open(struct fixture *f, bool ack_flush)
     assert_int_equal(sim_host_new(f->sim, "h", "10.0.0.1", &f->host), ERR_OK);
     assert_int_equal(sim_host_boot(f->host, &f->env), ERR_OK);
     assert_int_equal(env_mkdir_all(f->env, "data"), ERR_OK);
+    assert_int_equal(env_sync_dir(f->env, "."), ERR_OK);
     arena_init(&f->arena, 1 << 22);
     open_partition(f, ack_flush);
     lead(f, 3);
