@@ -65,8 +65,8 @@ add_broker(struct walk *walk, const struct meta_broker *broker)
     r.rack = broker->rack;
     r.fenced = broker->fenced;
     r.in_controlled_shutdown = broker->in_controlled_shutdown;
-    r.end_points.items = arena_calloc(
-        walk->arena, (size_t)broker->endpoint_count, sizeof *r.end_points.items);
+    r.end_points.items =
+        arena_calloc(walk->arena, (size_t)broker->endpoint_count, sizeof *r.end_points.items);
     r.features.items =
         arena_calloc(walk->arena, (size_t)broker->feature_count, sizeof *r.features.items);
     if (r.end_points.items == NULL || r.features.items == NULL)
@@ -97,8 +97,7 @@ add_broker(struct walk *walk, const struct meta_broker *broker)
 }
 
 static enum err
-add_partition(
-    struct walk *walk, const struct meta_topic *topic, const struct meta_partition *p)
+add_partition(struct walk *walk, const struct meta_topic *topic, const struct meta_partition *p)
 {
     struct proto_partition_record r;
     int16_t level = meta_image_feature(walk->image, STR("metadata.version"));
@@ -197,8 +196,7 @@ meta_snapshot_records(const struct meta_image *image, struct arena *arena,
     if (err == ERR_OK && image->producer_id_next > 0) {
         struct proto_producer_ids_record record = {
             .broker_id = -1, .broker_epoch = -1, .next_producer_id = image->producer_id_next};
-        err = add(
-            &walk, META_RECORD_PRODUCER_IDS, 0, &proto_producer_ids_record_schema, &record);
+        err = add(&walk, META_RECORD_PRODUCER_IDS, 0, &proto_producer_ids_record_schema, &record);
     }
     if (err == ERR_OK)
         err = walk_raws(&walk);

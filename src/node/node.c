@@ -20,9 +20,11 @@ node_open(const struct node_opts *opts, struct buf *problems, struct node **out)
     node->opts = *opts;
     node->diag = env_diag(opts->env);
     node->started_ns = env_now_ns(opts->env);
-    node->node_id = (int32_t)node_config_i64(opts->config, "node.id");
-    if (node->node_id < 0)
-        node->node_id = 1;
+    node->node_id = 1;
+    if (node_config_is_set(opts->config, "node.id"))
+        node->node_id = (int32_t)node_config_i64(opts->config, "node.id");
+    else if (node_config_is_set(opts->config, "broker.id"))
+        node->node_id = (int32_t)node_config_i64(opts->config, "broker.id");
     enum err err = node_open_parts(node, problems);
     if (err != ERR_OK) {
         node->stopped = true;
