@@ -10,6 +10,15 @@
     X(fetch)                         \
     X(list_offsets)                  \
     X(metadata)                      \
+    X(offset_commit)                 \
+    X(offset_fetch)                  \
+    X(find_coordinator)              \
+    X(join_group)                    \
+    X(heartbeat)                     \
+    X(leave_group)                   \
+    X(sync_group)                    \
+    X(describe_groups)               \
+    X(list_groups)                   \
     X(api_versions)                  \
     X(create_topics)                 \
     X(delete_topics)                 \
@@ -21,10 +30,12 @@
     X(alter_replica_log_dirs)        \
     X(describe_log_dirs)             \
     X(create_partitions)             \
+    X(delete_groups)                 \
     X(elect_leaders)                 \
     X(incremental_alter_configs)     \
     X(alter_partition_reassignments) \
     X(list_partition_reassignments)  \
+    X(offset_delete)                 \
     X(describe_quorum)               \
     X(update_features)               \
     X(describe_cluster)              \
