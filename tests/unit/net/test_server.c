@@ -81,6 +81,11 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
         reply_bytes(slot, "R", 1);
         return;
     case 'N': net_slot_drop(slot); return;
+    case 'M': { /* allocations of this thread so far */
+        uint64_t count = mem_count_thread();
+        reply_bytes(slot, &count, sizeof count);
+        return;
+    }
     case 'C': net_slot_close(slot, "asked"); return;
     case 'B': { /* so many KiB */
         uint8_t *p = buf_extend(&slot->writer.buf, (size_t)slot->frame[1] * 1024);
@@ -527,6 +532,31 @@ parked_requests_of_one_connection_are_bounded(void **state)
 }
 
 static void
+a_steady_stream_allocates_nothing(void **state)
+{
+    struct fixture f;
+    uint64_t before, after;
+    uint8_t body[3000] = {'E'}, back[3000];
+    (void)state;
+    fixture_start(&f, (struct net_server_opts){0});
+    int fd = dial(&f);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 500; i++) {
+            put_frame(fd, body, 3000);
+            put_frame(fd, "F", 1);
+            put_frame(fd, "N", 1);
+            assert_int_equal(get_frame(fd, back, sizeof back), 3000);
+            expect_frame(fd, "<2345>012");
+        }
+        put_frame(fd, "M", 1);
+        assert_int_equal(get_frame(fd, round == 0 ? &before : &after, 8), 8);
+    }
+    assert_int_equal(before, after);
+    close(fd);
+    fixture_end(&f);
+}
+
+static void
 throttled_connections_wait(void **state)
 {
     struct fixture f;
@@ -679,6 +709,7 @@ TEST_MAIN(cmocka_unit_test(frames_come_back), cmocka_unit_test(broken_sizes_clos
     cmocka_unit_test(ten_thousand_pipelined_requests_are_answered),
     cmocka_unit_test(a_reader_that_takes_nothing_stops_being_read),
     cmocka_unit_test(parked_requests_of_one_connection_are_bounded),
+    cmocka_unit_test(a_steady_stream_allocates_nothing),
     cmocka_unit_test(throttled_connections_wait),
     cmocka_unit_test(large_frames_wait_for_memory_and_are_served),
     cmocka_unit_test(limits_of_connections_hold), cmocka_unit_test(slow_and_idle_peers_are_closed),
