@@ -91,6 +91,23 @@ batch_taken(
     return segment_note(seg, batch, position);
 }
 
+/* The base offset is outside the checksum. A batch that leaves a gap is right after compaction; but
+ * when the batch behind it continues as if there were none, its base offset was changed. */
+static bool
+gap_is_a_lie(
+    struct recovery *r, struct log_segment *seg, const struct batch_view *batch, int64_t position)
+{
+    struct segment_window w;
+    struct batch_view next;
+    if (batch->base_offset == r->expected)
+        return false;
+    segment_window_init(&w, false);
+    enum err err = segment_header(seg, &w, position + (int64_t)batch->size_bytes, &next);
+    segment_window_fini(&w);
+    return err == ERR_OK && next.base_offset > r->expected &&
+           next.base_offset <= batch_last_offset(batch);
+}
+
 /* Checks batches from `position` on. RANGE: all are good. CORRUPT: a bad one at *position. */
 static enum err
 scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
@@ -102,7 +119,8 @@ scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
     while (err == ERR_OK) {
         err = segment_scan_next(&scan, &batch, &at);
         if (err == ERR_OK && (!batch_crc_ok(&batch) || batch.base_offset < r->expected ||
-                                 batch_last_offset(&batch) - seg->base_offset > INT32_MAX))
+                                 batch_last_offset(&batch) - seg->base_offset > INT32_MAX ||
+                                 gap_is_a_lie(r, seg, &batch, at)))
             err = ERR_CORRUPT;
         if (err != ERR_OK)
             break;

@@ -145,6 +145,13 @@ segment_index_load(struct log_segment *seg, enum segment_index which)
         err = index_check(seg, which, file, &count);
         env_file_close(&file);
     }
+    if (err == ERR_OK && which == SEGMENT_INDEX_TIME && count == 0 && seg->size_bytes > 0) {
+        /* Sealing leaves at least one entry where there are timestamps at all. */
+        int64_t timestamp;
+        err = segment_first_timestamp(seg, &timestamp);
+        if (err == ERR_OK && timestamp >= 0)
+            err = ERR_CORRUPT;
+    }
     if (err == ERR_NOTFOUND && seg->size_bytes == 0) {
         segment_index_start(seg, which);
         return ERR_OK;

@@ -1,0 +1,327 @@
+#include <string.h>
+
+#include "base/alloc.h"
+#include "log/log.h"
+#include "log/log_priv.h"
+#include "log_fixture.h"
+
+#define LOG0 "00000000000000000000.log"
+#define INDEX0 "00000000000000000000.index"
+
+/* Ten batches of one record; the last begins at *last, the log ends at *end. */
+static void
+ten_batches(struct log_fixture *fx, size_t value_bytes, int64_t *last, int64_t *end)
+{
+    fixture_init(fx);
+    fx->config.index_interval_bytes = 500;
+    fixture_open(fx, true, 0, 0);
+    for (int i = 0; i < 10; i++) {
+        *last = log_size_bytes(fx->log);
+        fixture_add(fx, 1, value_bytes);
+    }
+    *end = log_size_bytes(fx->log);
+}
+
+static void
+a_tail_cut_at_any_byte_goes_back_to_the_batch_before(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    (void)state;
+    ten_batches(&fx, 40, &last, &end);
+    log_abandon(&fx.log);
+    for (int64_t size = end - 1; size > last; size--) {
+        fixture_cut(&fx, LOG0, size);
+        fixture_open(&fx, false, 0, 0);
+        assert_int_equal(log_state(fx.log), LOG_OPEN);
+        assert_int_equal(log_end_offset(fx.log), 9);
+        assert_int_equal(fixture_file_size(&fx, LOG0), last);
+        fx.timestamp = 1000009;
+        assert_int_equal(fixture_add(&fx, 1, 40), 9);
+        assert_int_equal(log_size_bytes(fx.log), end);
+        log_abandon(&fx.log);
+    }
+    fixture_fini(&fx);
+}
+
+static void
+a_zero_filled_tail_is_torn(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    static const int64_t lengths[] = {1, 17, 60, 61, 511, 4096, 1 << 20};
+    (void)state;
+    ten_batches(&fx, 40, &last, &end);
+    log_abandon(&fx.log);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        fixture_cut(&fx, LOG0, end + lengths[i]);
+        fixture_open(&fx, false, 5, 5);
+        assert_int_equal(log_state(fx.log), LOG_OPEN);
+        assert_int_equal(log_end_offset(fx.log), 10);
+        assert_int_equal(fixture_file_size(&fx, LOG0), end);
+        log_abandon(&fx.log);
+    }
+    fixture_fini(&fx);
+}
+
+static void
+lost_sectors_within_unflushed_data_are_torn_even_if_more_follows(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    uint8_t zeros[512] = {0};
+    (void)state;
+    ten_batches(&fx, 2000, &last, &end);
+    log_abandon(&fx.log);
+    int64_t batch = end / 10;
+    int64_t sector = (5 * batch / 512 + 2) * 512; /* wholly within batch 5 */
+    fixture_poke(&fx, LOG0, sector, zeros, sizeof zeros);
+    fixture_open(&fx, false, 3, 3);
+    assert_int_equal(log_state(fx.log), LOG_OPEN);
+    assert_int_equal(log_end_offset(fx.log), 5);
+    assert_int_equal(fixture_check_all(&fx), 5);
+    fixture_fini(&fx);
+}
+
+static void
+a_flipped_bit_is_corruption_and_nothing_is_cut(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    struct log_append_result result;
+    struct fixture_batch one = {.count = 1, .value_bytes = 40};
+    (void)state;
+    ten_batches(&fx, 40, &last, &end);
+    log_abandon(&fx.log);
+    int64_t batch = end / 10;
+    /* A middle batch and the last; header fields and the body; the recovery point below. */
+    static const int64_t at[] = {
+        BATCH_AT_MAGIC, BATCH_AT_CRC, BATCH_AT_ATTRIBUTES, BATCH_AT_RECORD_COUNT, 70, 100};
+    for (int64_t number = 4; number < 10; number += 5) {
+        for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+            int64_t position = number * batch + at[i];
+            uint8_t byte = fixture_peek(&fx, LOG0, position), bad = byte ^ 0x10;
+            fixture_poke(&fx, LOG0, position, &bad, 1);
+            for (int round = 0; round < 2; round++) {
+                fixture_open(&fx, round == 1, 2, 2); /* the second time by the marker */
+                assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+                assert_int_equal(log_corrupt_offset(fx.log), number);
+                assert_int_equal(fixture_check_all(&fx), number);
+                assert_int_equal(fixture_append(&fx, &one, &result), ERR_CORRUPT);
+                struct log_slice slice;
+                struct log_read_opts read = {
+                    .offset = number, .bound_offset = number, .max_bytes = 100};
+                assert_int_equal(log_read(fx.log, &read, &slice), ERR_CORRUPT);
+                assert_int_equal(log_close(&fx.log), ERR_OK);
+                assert_int_equal(fixture_file_size(&fx, LOG0), end);
+                assert_true(fixture_exists(&fx, LOG_CORRUPT_FILE));
+            }
+            fixture_poke(&fx, LOG0, position, &byte, 1);
+            fixture_cut(&fx, LOG_CORRUPT_FILE, 0);
+            fixture_open(&fx, false, 2, 2); /* the damage is gone, the marker stands */
+            assert_int_equal(log_end_offset(fx.log), 10);
+            log_abandon(&fx.log);
+            char path[512];
+            fixture_path(&fx, path, sizeof path, LOG_CORRUPT_FILE);
+            assert_int_equal(env_unlink(fx.env, path), ERR_OK);
+        }
+    }
+    fixture_fini(&fx);
+}
+
+static void
+a_changed_length_field_of_the_last_batch_is_corruption(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    (void)state;
+    ten_batches(&fx, 40, &last, &end);
+    log_abandon(&fx.log);
+    uint8_t bad = 0x10;
+    fixture_poke(&fx, LOG0, last + BATCH_AT_LENGTH + 2, &bad, 1);
+    fixture_open(&fx, false, 0, 0);
+    assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+    assert_int_equal(log_corrupt_offset(fx.log), 9);
+    fixture_fini(&fx);
+}
+
+static void
+damage_below_the_recovery_point_is_corruption_even_as_zeros(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    uint8_t zeros[600] = {0};
+    (void)state;
+    ten_batches(&fx, 2000, &last, &end);
+    log_abandon(&fx.log);
+    fixture_poke(&fx, LOG0, end - 600, zeros, sizeof zeros);
+    fixture_open(&fx, false, 10, 10);
+    assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+    assert_int_equal(log_corrupt_offset(fx.log), 9);
+    fixture_fini(&fx);
+}
+
+static void
+committed_data_that_is_missing_makes_the_log_corrupt(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    (void)state;
+    for (int clean = 0; clean < 2; clean++) {
+        ten_batches(&fx, 40, &last, &end);
+        assert_int_equal(log_close(&fx.log), ERR_OK);
+        fixture_cut(&fx, LOG0, end / 10 * 6);
+        fixture_open(&fx, clean != 0, 10, 10);
+        assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+        assert_int_equal(log_corrupt_offset(fx.log), 6);
+        assert_int_equal(fixture_check_all(&fx), 6);
+        fixture_fini(&fx);
+    }
+}
+
+static void
+truncating_to_the_damage_ends_it(void **state)
+{
+    struct log_fixture fx;
+    (void)state;
+    fixture_init(&fx);
+    fx.config.segment_bytes = 3000;
+    fixture_open(&fx, true, 0, 0);
+    for (int i = 0; i < 40; i++)
+        fixture_add(&fx, 1, 300);
+    assert_true(log_segment_count(fx.log) > 3);
+    log_abandon(&fx.log);
+    uint8_t bad = 0xff;
+    fixture_poke(&fx, LOG0, 1000, &bad, 1);
+    fixture_open(&fx, false, 0, 0);
+    assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+    assert_int_equal(log_corrupt_offset(fx.log), 2);
+    assert_int_equal(log_truncate(fx.log, 2), ERR_OK);
+    assert_int_equal(log_state(fx.log), LOG_OPEN);
+    assert_int_equal(fixture_add(&fx, 1, 10), 2);
+    fixture_reopen(&fx);
+    assert_int_equal(log_state(fx.log), LOG_OPEN);
+    assert_int_equal(log_segment_count(fx.log), 1);
+    assert_int_equal(fixture_check_all(&fx), 3);
+    fixture_fini(&fx);
+}
+
+static void
+only_what_is_above_the_recovery_point_is_scanned(void **state)
+{
+    struct log_fixture fx;
+    (void)state;
+    fixture_init(&fx);
+    fx.config.index_interval_bytes = 1000;
+    fixture_open(&fx, true, 0, 0);
+    for (int i = 0; i < 300; i++)
+        fixture_add(&fx, 1, 500);
+    assert_int_equal(log_close(&fx.log), ERR_OK);
+    fixture_open(&fx, false, 290, 290);
+    assert_true(atomic_load(&fx.log->host->bytes_scanned) < 15 * 600);
+    assert_int_equal(log_end_offset(fx.log), 300);
+    assert_int_equal(fixture_check_all(&fx), 300);
+    fixture_fini(&fx);
+}
+
+static void
+a_missing_epoch_file_is_rebuilt(void **state)
+{
+    struct log_fixture fx;
+    char path[512];
+    (void)state;
+    fixture_init(&fx);
+    fixture_open(&fx, true, 0, 0);
+    fx.epoch = 2;
+    fixture_add(&fx, 3, 10);
+    fx.epoch = 5;
+    fixture_add(&fx, 3, 10);
+    assert_int_equal(log_close(&fx.log), ERR_OK);
+    for (int how = 0; how < 2; how++) {
+        fixture_path(&fx, path, sizeof path, LOG_EPOCH_FILE);
+        if (how == 0)
+            assert_int_equal(env_unlink(fx.env, path), ERR_OK);
+        else
+            fixture_poke(&fx, LOG_EPOCH_FILE, 0, "x", 1);
+        fixture_open(&fx, true, 6, 6);
+        assert_int_equal(log_epoch_for_offset(fx.log, 2), 2);
+        assert_int_equal(log_epoch_for_offset(fx.log, 3), 5);
+        assert_int_equal(log_close(&fx.log), ERR_OK);
+    }
+    fixture_fini(&fx);
+}
+
+static void
+half_done_replacements_are_settled_in_order(void **state)
+{
+    struct log_fixture fx;
+    char from[512], to[512];
+    (void)state;
+    fixture_init(&fx);
+    fx.config.segment_bytes = 3000;
+    fixture_open(&fx, true, 0, 0);
+    for (int i = 0; i < 30; i++)
+        fixture_add(&fx, 1, 300);
+    int32_t segments = log_segment_count(fx.log);
+    assert_int_equal(log_close(&fx.log), ERR_OK);
+    /* A finished compaction that only lacks its rename, remains of one that is not, a deletion. */
+    fixture_path(&fx, from, sizeof from, LOG0);
+    fixture_path(&fx, to, sizeof to, LOG0 ".swap");
+    assert_int_equal(env_rename(fx.env, from, to), ERR_OK);
+    fixture_poke(&fx, "00000000000000000005.log", 0, "junk", 4); /* replaced by the .swap */
+    fixture_poke(&fx, "00000000000000000900.log.cleaned", 0, "junk", 4);
+    fixture_poke(&fx, "00000000000000000901.log.swap", 0, "junk", 4);
+    fixture_poke(&fx, "00000000000000000800.log.deleted", 0, "junk", 4);
+    fixture_open(&fx, false, 0, 0);
+    assert_int_equal(log_state(fx.log), LOG_OPEN);
+    assert_int_equal(log_segment_count(fx.log), segments);
+    assert_int_equal(fixture_check_all(&fx), 30);
+    assert_false(fixture_exists(&fx, "00000000000000000900.log.cleaned"));
+    assert_false(fixture_exists(&fx, "00000000000000000901.log.swap"));
+    assert_false(fixture_exists(&fx, "00000000000000000901.log"));
+    assert_false(fixture_exists(&fx, "00000000000000000800.log.deleted"));
+    fixture_fini(&fx);
+}
+
+/* Whatever the file holds, opening neither crashes nor serves a batch with a bad checksum. */
+static void
+arbitrary_bytes_are_never_served(void **state)
+{
+    uint64_t seed = test_seed(42);
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        struct log_fixture fx;
+        int64_t last, end;
+        ten_batches(&fx, 300, &last, &end);
+        log_abandon(&fx.log);
+        for (int n = 0; n < 3; n++) {
+            seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+            uint8_t byte = (uint8_t)(seed >> 33);
+            int64_t position = (int64_t)((seed >> 20) % (uint64_t)end);
+            /* No checksum covers the base offset; only a batch behind it can tell. */
+            bool blind = position % (end / 10) < BATCH_AT_LENGTH;
+            if ((seed >> 60) == 0)
+                fixture_poke(&fx, INDEX0, position % 40, &byte, 1);
+            else if (!blind || (n == 0 && position < last && round % 3 != 0))
+                fixture_poke(&fx, LOG0, position, &byte, 1);
+        }
+        if (round % 3 == 0)
+            fixture_cut(&fx, LOG0, (int64_t)((seed >> 10) % (uint64_t)(end + 100)));
+        fixture_open(&fx, false, 0, 0);
+        fixture_check_all(&fx);
+        fixture_fini(&fx);
+    }
+}
+
+TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before),
+    cmocka_unit_test(a_zero_filled_tail_is_torn),
+    cmocka_unit_test(lost_sectors_within_unflushed_data_are_torn_even_if_more_follows),
+    cmocka_unit_test(a_flipped_bit_is_corruption_and_nothing_is_cut),
+    cmocka_unit_test(a_changed_length_field_of_the_last_batch_is_corruption),
+    cmocka_unit_test(damage_below_the_recovery_point_is_corruption_even_as_zeros),
+    cmocka_unit_test(committed_data_that_is_missing_makes_the_log_corrupt),
+    cmocka_unit_test(truncating_to_the_damage_ends_it),
+    cmocka_unit_test(only_what_is_above_the_recovery_point_is_scanned),
+    cmocka_unit_test(a_missing_epoch_file_is_rebuilt),
+    cmocka_unit_test(half_done_replacements_are_settled_in_order),
+    cmocka_unit_test(arbitrary_bytes_are_never_served))
