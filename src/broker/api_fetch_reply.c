@@ -116,6 +116,12 @@ set_aborted(struct reply *reply, const struct fetch_part *part,
 }
 
 static bool
+is_unknown(enum proto_error error)
+{
+    return error == PROTO_ERROR_UNKNOWN_TOPIC_ID || error == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+static bool
 fill_part(struct reply *reply, const struct replica_fetch_item *item, struct fetch_part *part,
     struct proto_fetch_response_partition_data *data)
 {
@@ -130,7 +136,7 @@ fill_part(struct reply *reply, const struct replica_fetch_item *item, struct fet
     set_records(reply, part, data);
     if (!ok) {
         data->aborted_transactions.items = NULL;
-        data->aborted_transactions.count = -1;
+        data->aborted_transactions.count = is_unknown(item->error) ? 0 : -1; /* as Kafka's */
         set_hint(reply, item, data);
         return true;
     }

@@ -132,6 +132,19 @@ may_write_internal(const struct broker_req *req)
     return str_eq_z(req->client_id, "__admin_client");
 }
 
+/* What a client may not do to a partition that is here. */
+static enum proto_error
+may_append(const struct produce *p, struct str topic, struct bytes records)
+{
+    if (meta_topic_name_is_internal(topic) && !may_write_internal(p->req))
+        return PROTO_ERROR_INVALID_TOPIC_EXCEPTION;
+    if (!is_transactional(records))
+        return PROTO_ERROR_NONE;
+    /* No transaction coordinator: no partition is in a transaction. */
+    return p->req->version >= VERSION_TXN_ABORTABLE ? PROTO_ERROR_TRANSACTION_ABORTABLE
+                                                    : PROTO_ERROR_INVALID_TXN_STATE;
+}
+
 static void
 set_details(struct produce *p, struct proto_produce_response_partition_produce_response *response,
     const struct replica_append *append)
@@ -194,26 +207,22 @@ part_produce(struct produce *p, struct str topic, struct uuid topic_id,
     const struct proto_produce_request_partition_produce_data *data,
     struct proto_produce_response_partition_produce_response *response)
 {
-    struct replica_partition *part;
+    struct replica_partition *part = NULL;
     const char *what = NULL;
     enum proto_error error = check_records(p, data->records.bytes, &what);
 
     if (str_is_null(topic))
         error = PROTO_ERROR_UNKNOWN_TOPIC_ID;
-    else if (error == PROTO_ERROR_NONE && meta_topic_name_is_internal(topic) &&
-             !may_write_internal(p->req))
-        error = PROTO_ERROR_INVALID_TOPIC_EXCEPTION;
-    /* No transaction coordinator: no partition is in a transaction. */
-    else if (error == PROTO_ERROR_NONE && is_transactional(data->records.bytes))
-        error = p->req->version >= VERSION_TXN_ABORTABLE ? PROTO_ERROR_TRANSACTION_ABORTABLE
-                                                         : PROTO_ERROR_INVALID_TXN_STATE;
     if (error == PROTO_ERROR_NONE)
         error = replica_manager_find(
             broker_replicas(p->req->broker), p->req->image, topic, topic_id, data->index, &part);
+    if (error == PROTO_ERROR_NONE)
+        error = may_append(p, topic, data->records.bytes);
     if (error == PROTO_ERROR_NONE) {
         part_append(p, part, data->records.bytes, response);
         return;
     }
+    replica_partition_unref(&part);
     part_fail(p, response, topic, error);
     if (what != NULL && p->req->version >= VERSION_RECORD_ERRORS)
         response->error_message = str_of(what);

@@ -201,8 +201,7 @@ append(struct log *log, const struct log_validate_result *checked,
         if (reject == LOG_REJECT_DUPLICATE) {
             result->last_offset = producers.duplicate.last_offset;
             result->first_offset = result->last_offset - producers.duplicate.offset_delta;
-            if (result->log_append_ms >= 0)
-                result->log_append_ms = producers.duplicate.timestamp;
+            result->log_append_ms = producers.duplicate.timestamp; /* as Kafka, always */
         }
     }
     producer_append_drop(&producers);

@@ -90,6 +90,14 @@ append_failed(struct replica_partition *part, enum err err, bool *down, struct l
     return PROTO_ERROR_KAFKA_STORAGE_ERROR;
 }
 
+/* For these Kafka does not tell where the log starts. */
+static bool
+hides_log_start(enum log_reject reject)
+{
+    return reject == LOG_REJECT_CORRUPT || reject == LOG_REJECT_MESSAGE_TOO_LARGE ||
+           reject == LOG_REJECT_RECORD_LIST_TOO_LARGE;
+}
+
 struct append_run {
     struct log_append_opts opts;
     struct log_validate_result checked;
@@ -133,7 +141,7 @@ append_locked(struct replica_partition *part, struct replica_append *append, str
 /* A copy of the configuration for the checks, if the append may go on at all. */
 static enum proto_error
 append_prepare(
-    struct replica_partition *part, const struct replica_append *append, struct log_config *config)
+    struct replica_partition *part, struct replica_append *append, struct log_config *config)
 {
     enum proto_error error;
 
@@ -141,6 +149,8 @@ append_prepare(
     error = may_append(part, append);
     if (error == PROTO_ERROR_NONE)
         *config = log_get_config(part->log);
+    if (error == PROTO_ERROR_NONE)
+        append->log_start_offset = log_start_offset(part->log);
     mutex_unlock(&part->mutex);
     return error;
 }
@@ -161,6 +171,8 @@ append_run(struct replica_partition *part, struct replica_append *append, struct
     if (run->checked.reject != LOG_REJECT_NONE) {
         keep_details(
             part, append, run->checked.what, run->checked.errors, run->checked.error_count);
+        if (hides_log_start(run->checked.reject))
+            append->log_start_offset = -1;
         return reject_error(run->checked.reject);
     }
     mutex_lock(&part->mutex);
