@@ -315,12 +315,14 @@ client_run_until(struct client *client, const bool *flag, int64_t timeout_ms)
     struct client_wait wait = {.loop = client->opts.loop};
     int64_t end_ms = env_now_ms(client->opts.env) + timeout_ms;
     loop_timer_init(&wait.timer, client->opts.loop, on_wait_timeout);
+    client->waits++;
     while (!*flag) {
         int64_t left_ms = end_ms - env_now_ms(client->opts.env);
         if (left_ms <= 0 || loop_timer_start(&wait.timer, left_ms) != ERR_OK)
             break;
         loop_run_here(client->opts.loop);
     }
+    client->waits--;
     loop_timer_stop(&wait.timer);
     return *flag;
 }
@@ -328,7 +330,8 @@ client_run_until(struct client *client, const bool *flag, int64_t timeout_ms)
 void
 client_wake(struct client *client)
 {
-    loop_quit(client->opts.loop);
+    if (client->waits > 0)
+        loop_quit(client->opts.loop);
 }
 
 static void

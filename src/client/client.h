@@ -123,7 +123,7 @@ MUST_USE enum err client_refresh_wait(
     struct client *client, const struct str *topics, int count, bool allow_auto_create);
 /* Runs the loop until *flag is true or so much time went by; true when it is. */
 bool client_run_until(struct client *client, const bool *flag, int64_t timeout_ms);
-/* To be called by whoever set a flag somebody runs the loop for. */
+/* To be called by whoever set a flag somebody may run the loop for. */
 void client_wake(struct client *client);
 
 /* Whether a Kafka error code means "try again", after a refresh of metadata if *refresh. */
