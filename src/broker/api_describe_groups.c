@@ -80,9 +80,7 @@ handle(struct broker_req *req)
         struct coord_shard *shard;
         one->fan = &describe->fan;
         coord_reply_init(&one->reply.base, req->arena, done);
-        enum proto_error err = PROTO_ERROR_INVALID_GROUP_ID;
-        if (msg->groups.items[i].len > 0)
-            err = broker_coord_lock_group(req, msg->groups.items[i], &shard);
+        enum proto_error err = broker_coord_lock_group(req, msg->groups.items[i], &shard);
         if (err != PROTO_ERROR_NONE) {
             one->reply.base.err = err;
             continue;

@@ -609,6 +609,23 @@ broker_coord_apply(struct broker_coord *coord, const struct meta_delta *delta)
     }
 }
 
+void
+broker_coord_end_txn(struct broker_coord *coord, struct replica_partition *part, int64_t offset,
+    int64_t producer_id, bool committed)
+{
+    struct coord_slot *slot = slot_get(coord, replica_partition_index(part));
+    if (slot == NULL || !str_eq_z(replica_partition_topic(part), OFFSETS_TOPIC))
+        return;
+    mutex_lock(&slot->lock);
+    /* A shard that is loading will meet the marker in the log. */
+    if (slot->part == part && coord_shard_ready(slot->shard) == PROTO_ERROR_NONE) {
+        enter(slot);
+        coord_runtime_end_txn(slot->shard, offset, producer_id, committed);
+        after(slot);
+    }
+    mutex_unlock(&slot->lock);
+}
+
 /* ---- for handlers ---- */
 
 int32_t

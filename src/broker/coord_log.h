@@ -50,6 +50,12 @@ void broker_coord_resigned(void *coord, struct replica_partition *part);
 /* From whoever delivers metadata, after the replica manager: offsets of deleted topics go. */
 void broker_coord_apply(struct broker_coord *coord, const struct meta_delta *delta);
 
+/* A marker of a transaction was appended at `offset` to a partition of __consumer_offsets that this
+ * broker leads: pending offsets are decided. Any thread, no lock held; other partitions are
+ * ignored. */
+void broker_coord_end_txn(struct broker_coord *coord, struct replica_partition *part,
+    int64_t offset, int64_t producer_id, bool committed);
+
 /* ---- for handlers ---- */
 
 /* The shard of a group with its lock taken and its time set. On any other error than NONE nothing
