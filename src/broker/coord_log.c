@@ -438,6 +438,7 @@ slot_free(struct coord_slot *slot)
     if (slot == NULL)
         return;
     ASSERT(slot->part == NULL);
+    loop_timer_stop(&slot->timer);
     coord_shard_free(&slot->shard);
     mutex_fini(&slot->lock);
     mem_free(slot);

@@ -24,7 +24,7 @@ loop_init(struct loop *loop, const struct loop_ops *ops, struct env *env, const 
 void
 loop_fini(struct loop *loop)
 {
-    ASSERT(heap_peek(&loop->timers) == NULL);
+    /* Timers still in it belong to requests that ended with the loop; their memory may be gone. */
     heap_fini(&loop->timers);
 }
 

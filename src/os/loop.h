@@ -33,7 +33,7 @@ MUST_USE enum err loop_start(struct loop *loop);
  * without being run or touched: their owners stop first. In the simulator it just marks the loop.
  */
 void loop_stop(struct loop *loop);
-/* Stopped, and every timer and socket of it closed. */
+/* Stopped, and every socket of it closed. Timers still running never fire. */
 void loop_free(struct loop **loop);
 struct env *loop_env(struct loop *loop);
 /* True on the loop's thread (in the simulator: while one of its events runs). Any thread. */
