@@ -46,9 +46,10 @@ handle(struct broker_req *req)
         bool known = msg->endpoint_type == ENDPOINT_CONTROLLERS;
         response.error_code =
             known ? PROTO_ERROR_MISMATCHED_ENDPOINT_TYPE : PROTO_ERROR_UNSUPPORTED_ENDPOINT_TYPE;
-        response.error_message =
-            known ? STR("The request was sent to a broker, but it is for a controller.")
-                  : STR("Unknown endpoint type.");
+        response.error_message = known ? STR("The request was sent to an endpoint of type BROKER, "
+                                             "but we wanted an endpoint of type CONTROLLER")
+                                       : arena_printf(req->arena, "Unsupported endpoint type %d",
+                                             (int)msg->endpoint_type);
         broker_req_reply(req, &response);
         return;
     }

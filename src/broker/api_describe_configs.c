@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "broker/broker.h"
 #include "broker/cluster_view.h"
+#include "broker/config_resource.h"
 #include "meta/config_def.h"
 #include "proto/api_keys.h"
 #include "proto/describe_configs_request.h"
@@ -89,12 +90,49 @@ broker_key_add(struct describe *d, const struct config_def *shown_as, struct str
         synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_STATIC);
 }
 
+/* The keys of log.retention stand for each other, also as broker keys. */
+static bool
+is_retention(struct str key)
+{
+    return str_eq(key, STR("log.retention.ms")) || str_eq(key, STR("log.retention.minutes"));
+}
+
+/* A group's "consumer.session.timeout.ms" falls back to the broker's "group.consumer.session...".
+ */
+static const struct config_def *
+group_synonym(struct describe *d, const struct config_def *def)
+{
+    struct str name = arena_printf(d->req->arena, "group.%s", def->name);
+    return config_def_find(CONFIG_SCOPE_BROKER, name);
+}
+
+/* The built-in default, as Kafka shows it: a broker key's own; another key's under its first broker
+ * synonym, when that one has a default; retention's under the hours. */
+static void
+default_add(struct describe *d, const struct config_def *def, synonym_out *list, int32_t *count)
+{
+    const struct config_def *shown_as = def;
+    if (def->scope == CONFIG_SCOPE_GROUP) {
+        const struct config_def *of_broker = group_synonym(d, def);
+        shown_as = of_broker != NULL ? of_broker : def;
+    } else if (def->scope != CONFIG_SCOPE_BROKER) {
+        if (def->synonyms[0].name == NULL)
+            return;
+        shown_as = config_def_find(CONFIG_SCOPE_BROKER, str_of(def->synonyms[0].name));
+    }
+    if (shown_as != NULL && is_retention(str_of(shown_as->name)))
+        shown_as = config_def_find(CONFIG_SCOPE_BROKER, STR("log.retention.hours"));
+    if (shown_as != NULL && shown_as->default_value != NULL)
+        synonym_add(list, count, def, str_of(shown_as->name), str_of(shown_as->default_value),
+            META_CONFIG_SOURCE_DEFAULT);
+}
+
 /* All values of a key in order of precedence; the first one is in force. */
 static int32_t
 synonyms_find(struct describe *d, const struct config_def *def, synonym_out *list)
 {
     const struct broker_req *req = d->req;
-    struct str key = str_of(def->name), fallback = str_of(def->default_value);
+    struct str key = str_of(def->name);
     int32_t count = 0;
     if (def->scope == CONFIG_SCOPE_BROKER) {
         broker_key_add(d, def, key, list, &count);
@@ -109,22 +147,10 @@ synonyms_find(struct describe *d, const struct config_def *def, synonym_out *lis
     }
     for (int i = 0; i < CONFIG_SYNONYMS_MAX && def->synonyms[i].name != NULL; i++)
         broker_key_add(d, def, str_of(def->synonyms[i].name), list, &count);
-    if (d->cluster_default || str_is_null(fallback))
-        return count;
-    /* Under the name of the last synonym: that is whose default it is. */
-    int last = -1;
-    while (last + 1 < CONFIG_SYNONYMS_MAX && def->synonyms[last + 1].name != NULL)
-        last++;
-    if (def->scope == CONFIG_SCOPE_TOPIC && last >= 0) {
-        const struct config_def *broker_def =
-            config_def_find(CONFIG_SCOPE_BROKER, str_of(def->synonyms[last].name));
-        if (broker_def != NULL) {
-            synonym_add(list, &count, def, str_of(broker_def->name),
-                str_of(broker_def->default_value), META_CONFIG_SOURCE_DEFAULT);
-            return count;
-        }
-    }
-    synonym_add(list, &count, def, key, fallback, META_CONFIG_SOURCE_DEFAULT);
+    if (def->scope == CONFIG_SCOPE_GROUP && group_synonym(d, def) != NULL)
+        broker_key_add(d, def, str_of(group_synonym(d, def)->name), list, &count);
+    if (!d->cluster_default)
+        default_add(d, def, list, &count);
     return count;
 }
 
@@ -153,21 +179,20 @@ entry_fill(struct describe *d, const struct config_def *def, entry_out *out)
     const struct proto_describe_configs_request *msg = d->req->msg;
     synonym_out list[SYNONYMS_MAX];
     int32_t count = synonyms_find(d, def, list);
-    if (d->cluster_default && count == 0)
+    /* Of the default of all brokers only what is set; throttles and the like only when set. */
+    if (count == 0 && (d->cluster_default || def->mode == CONFIG_MODE_DYNAMIC_ONLY))
         return false;
     proto_init(&proto_describe_configs_response_describe_configs_resource_result_schema, out);
     out->name = str_of(def->name);
     out->is_sensitive = is_sensitive(def);
     out->read_only = is_read_only(d, def);
     out->config_type = (int8_t)def->type;
-    out->value = STR_NULL;
+    /* A built-in default is the key's own, in the key's own unit. */
+    out->value = shown(def, str_of(def->default_value));
     out->config_source = META_CONFIG_SOURCE_DEFAULT;
-    if (count > 0) {
+    if (count > 0 && list[0].source != META_CONFIG_SOURCE_DEFAULT) {
         out->config_source = list[0].source;
-        /* A built-in default is the key's own, in the key's own unit. */
-        out->value = list[0].source == META_CONFIG_SOURCE_DEFAULT
-                         ? shown(def, str_of(def->default_value))
-                         : scaled(d, list[0].value, factor_of(def, list[0].name));
+        out->value = scaled(d, list[0].value, factor_of(def, list[0].name));
     }
     out->documentation = msg->include_documentation ? str_of(def->doc) : STR_NULL;
     if (!msg->include_synonyms || count == 0)
@@ -187,8 +212,8 @@ is_wanted(const struct describe *d, const struct config_def *def)
 {
     if (def->internal)
         return false;
-    if (d->resource->configuration_keys.count < 0)
-        return true;
+    if (d->resource->configuration_keys.count <= 0)
+        return true; /* null and empty both mean all */
     for (int32_t i = 0; i < d->resource->configuration_keys.count; i++)
         if (str_eq_z(d->resource->configuration_keys.items[i], def->name))
             return true;
@@ -225,46 +250,24 @@ describe_topic(struct describe *d)
 {
     struct str name = d->resource->resource_name;
     if (!broker_topic_name_is_legal(name)) {
-        refuse(d, PROTO_ERROR_INVALID_TOPIC_EXCEPTION, STR("The topic's name is not legal."));
+        refuse(
+            d, PROTO_ERROR_INVALID_TOPIC_EXCEPTION, broker_topic_name_problem(d->req->arena, name));
     } else if (meta_image_topic(d->req->image, name) == NULL) {
-        refuse(d, PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION, STR_NULL);
+        refuse(d, PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION, STR(""));
     } else {
         d->scope = CONFIG_SCOPE_TOPIC;
         entries_fill(d);
     }
 }
 
-/* "" is the default of all brokers; else it must be this one. */
-static bool
-broker_name_check(struct describe *d, bool empty_allowed)
-{
-    struct str name = d->resource->resource_name;
-    int64_t id;
-    int32_t self = broker_config(d->req->broker)->node_id;
-    if (name.len == 0 && empty_allowed)
-        return true;
-    if (name.len == 0 || !config_parse_i64(name, &id)) {
-        refuse(d, PROTO_ERROR_INVALID_REQUEST,
-            arena_printf(
-                d->req->arena, "Broker id must be an integer, but it is: %.*s", STR_FMT(name)));
-        return false;
-    }
-    if (id != self) {
-        refuse(d, PROTO_ERROR_INVALID_REQUEST,
-            arena_printf(d->req->arena,
-                "Unexpected broker id, expected %d or empty string, but "
-                "received %.*s",
-                (int)self, STR_FMT(name)));
-        return false;
-    }
-    return true;
-}
-
 static void
 describe_broker(struct describe *d)
 {
-    if (!broker_name_check(d, true))
+    struct str why;
+    if (!broker_resource_is_here(d->req, d->resource->resource_name, true, &why)) {
+        refuse(d, PROTO_ERROR_INVALID_REQUEST, why);
         return;
+    }
     d->scope = CONFIG_SCOPE_BROKER;
     d->cluster_default = d->resource->resource_name.len == 0;
     entries_fill(d);
@@ -274,9 +277,11 @@ describe_broker(struct describe *d)
 static void
 describe_logger(struct describe *d)
 {
-    static const char *const names[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR"};
-    if (!broker_name_check(d, false))
+    struct str why;
+    if (!broker_resource_is_here(d->req, d->resource->resource_name, false, &why)) {
+        refuse(d, PROTO_ERROR_INVALID_REQUEST, why);
         return;
+    }
     entry_out *out = arena_alloc(d->req->arena, sizeof *out);
     if (out == NULL) {
         d->out_of_memory = true;
@@ -285,18 +290,17 @@ describe_logger(struct describe *d)
     enum diag_level level = diag_level_get(env_diag(broker_env(d->req->broker)));
     proto_init(&proto_describe_configs_response_describe_configs_resource_result_schema, out);
     out->name = STR("root");
-    out->value = str_of(names[(size_t)level < COUNT_OF(names) ? (size_t)level : DIAG_INFO]);
+    out->value = broker_logger_level_name(level);
     out->config_source = META_CONFIG_SOURCE_LOGGER;
-    out->config_type = CONFIG_TYPE_STRING;
     d->out->configs.items = out;
     d->out->configs.count = 1;
 }
 
 static void
-describe_named(struct describe *d, enum config_scope scope)
+describe_named(struct describe *d, enum config_scope scope, struct str when_empty)
 {
     if (d->resource->resource_name.len == 0) {
-        refuse(d, PROTO_ERROR_INVALID_REQUEST, STR("The resource's name must not be empty."));
+        refuse(d, PROTO_ERROR_INVALID_REQUEST, when_empty);
         return;
     }
     d->scope = scope;
@@ -310,8 +314,13 @@ describe_one(struct describe *d)
     case META_RESOURCE_TOPIC: describe_topic(d); return;
     case META_RESOURCE_BROKER: describe_broker(d); return;
     case META_RESOURCE_BROKER_LOGGER: describe_logger(d); return;
-    case META_RESOURCE_CLIENT_METRICS: describe_named(d, CONFIG_SCOPE_CLIENT_METRICS); return;
-    case META_RESOURCE_GROUP: describe_named(d, CONFIG_SCOPE_GROUP); return;
+    case META_RESOURCE_CLIENT_METRICS:
+        describe_named(d, CONFIG_SCOPE_CLIENT_METRICS,
+            STR("Client metrics subscription name must not be empty"));
+        return;
+    case META_RESOURCE_GROUP:
+        describe_named(d, CONFIG_SCOPE_GROUP, STR("Group name must not be empty"));
+        return;
     }
     refuse(d, PROTO_ERROR_INVALID_REQUEST,
         arena_printf(d->req->arena, "Unsupported resource type: %d", (int)d->type));

@@ -107,7 +107,6 @@ missing_add(struct page *page, struct str name)
     out->name = name;
     out->error_code = broker_topic_name_is_legal(name) ? PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION
                                                        : PROTO_ERROR_INVALID_TOPIC_EXCEPTION;
-    out->topic_authorized_operations = INT32_MIN;
 }
 
 static int32_t

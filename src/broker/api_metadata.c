@@ -68,7 +68,6 @@ partition_fill(struct broker_req *req, const struct meta_partition *part, partit
 static bool
 topic_fill(struct broker_req *req, const struct meta_topic *topic, topic_out *out)
 {
-    const struct proto_metadata_request *msg = req->msg;
     broker_req_budget_add(req, (size_t)topic->partition_count * (sizeof(partition_out) + 64));
     partition_out *parts = arena_calloc(req->arena, (size_t)topic->partition_count, sizeof *parts);
     if (parts == NULL)
@@ -82,8 +81,6 @@ topic_fill(struct broker_req *req, const struct meta_topic *topic, topic_out *ou
     out->is_internal = meta_topic_name_is_internal(topic->name);
     out->partitions.items = parts;
     out->partitions.count = topic->partition_count;
-    if (msg->include_topic_authorized_operations)
-        out->topic_authorized_operations = BROKER_TOPIC_OPERATIONS;
     return true;
 }
 
@@ -147,9 +144,13 @@ compare_asked(const void *a, const void *b)
 static topic_out *
 outs_new(struct broker_req *req, int32_t count)
 {
+    const struct proto_metadata_request *msg = req->msg;
     topic_out *outs = arena_calloc(req->arena, (size_t)count, sizeof *outs);
-    for (int32_t i = 0; outs != NULL && i < count; i++)
+    for (int32_t i = 0; outs != NULL && i < count; i++) {
         proto_init(&proto_metadata_response_metadata_response_topic_schema, &outs[i]);
+        if (msg->include_topic_authorized_operations)
+            outs[i].topic_authorized_operations = BROKER_TOPIC_OPERATIONS;
+    }
     return outs;
 }
 

@@ -23,6 +23,22 @@ broker_topic_name_is_legal(struct str name)
     return true;
 }
 
+struct str
+broker_topic_name_problem(struct arena *arena, struct str name)
+{
+    if (name.len == 0)
+        return STR("Topic name is invalid: the empty string is not allowed");
+    if (str_eq(name, STR(".")) || str_eq(name, STR("..")))
+        return arena_printf(arena, "Topic name is invalid: '%.*s' is not allowed", STR_FMT(name));
+    if (name.len > LIMIT_TOPIC_NAME)
+        return arena_printf(
+            arena, "Topic name is invalid: it is longer than %d characters", LIMIT_TOPIC_NAME);
+    return arena_printf(arena,
+        "Topic name is invalid: '%.*s' contains one or more characters other than ASCII "
+        "alphanumerics, '.', '_' and '-'",
+        STR_FMT(name));
+}
+
 const struct meta_endpoint *
 broker_endpoint_of(const struct broker_req *req, int32_t broker_id)
 {

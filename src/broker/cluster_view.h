@@ -19,6 +19,8 @@ enum {
 
 /* 1..249 of [a-zA-Z0-9._-], not "." or "..". */
 bool broker_topic_name_is_legal(struct str name);
+/* What is wrong with an illegal one. */
+struct str broker_topic_name_problem(struct arena *arena, struct str name);
 
 /* One partition; the arrays are views of the image or in the arena. */
 struct broker_partition_view {
