@@ -312,6 +312,7 @@ client_consumer_next(struct client_consumer *consumer, struct client_message *ou
         consumer_drop_data(part);
         consumer_drive(consumer);
     }
+    consumer_drive(consumer); /* assignments since the last call want their requests */
     enum err err = consumer->err;
     consumer->err = ERR_OK;
     return err != ERR_OK ? err : ERR_AGAIN;

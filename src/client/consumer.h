@@ -67,7 +67,7 @@ bool client_consumer_at_end(const struct client_consumer *consumer);
  * client_consumer_error. */
 MUST_USE enum err client_consumer_poll(
     struct client_consumer *consumer, int64_t timeout_ms, struct client_message *out);
-/* Without running the loop: AGAIN when nothing is buffered. */
+/* Without running the loop: AGAIN when nothing is buffered; then requests are on their way. */
 MUST_USE enum err client_consumer_next(
     struct client_consumer *consumer, struct client_message *out);
 const char *client_consumer_error(const struct client_consumer *consumer);
