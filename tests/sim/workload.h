@@ -1,0 +1,40 @@
+/* tests/sim/workload.h - clients of one broker, on a loop of their own in the simulated room.
+ *
+ * From topic creation on: an idempotent producer (acks=all), a plain one (acks=1), a consumer that
+ * follows the end and jumps back now and then, and commits of group offsets. All they are told
+ * goes into a history. Between simulation steps any function here may be called. */
+#ifndef TESTS_SIM_WORKLOAD_H
+#define TESTS_SIM_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/sim.h"
+#include "tests/sim/history.h"
+
+struct workload;
+
+struct workload_opts {
+    struct sim *sim;
+    struct env *env; /* of the clients' host, which never crashes */
+    uint16_t origin;
+    const char *bootstrap; /* kept */
+};
+
+struct workload *workload_new(const struct workload_opts *opts);
+void workload_free(struct workload **workload);
+struct history *workload_history(struct workload *workload);
+
+/* The disk may fail now: refused records and stopped readers are no news. For good. */
+void workload_expect_refusals(struct workload *workload);
+/* No new records and commits. */
+void workload_quiesce(struct workload *workload);
+/* Quiesced, and the fate of everything sent is known. */
+bool workload_is_settled(const struct workload *workload);
+/* After settled: reads all partitions from their start and the group's offsets. */
+void workload_audit(struct workload *workload);
+bool workload_is_audited(const struct workload *workload);
+/* Where it stands, for a failure's message. */
+void workload_describe(const struct workload *workload, char *out, size_t size);
+
+#endif
