@@ -90,13 +90,6 @@ broker_key_add(struct describe *d, const struct config_def *shown_as, struct str
         synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_STATIC);
 }
 
-/* The keys of log.retention stand for each other, also as broker keys. */
-static bool
-is_retention(struct str key)
-{
-    return str_eq(key, STR("log.retention.ms")) || str_eq(key, STR("log.retention.minutes"));
-}
-
 /* A group's "consumer.session.timeout.ms" falls back to the broker's "group.consumer.session...".
  */
 static const struct config_def *
@@ -120,7 +113,7 @@ default_add(struct describe *d, const struct config_def *def, synonym_out *list,
             return;
         shown_as = config_def_find(CONFIG_SCOPE_BROKER, str_of(def->synonyms[0].name));
     }
-    if (shown_as != NULL && is_retention(str_of(shown_as->name)))
+    if (shown_as != NULL && strcmp(shown_as->name, "log.retention.ms") == 0)
         shown_as = config_def_find(CONFIG_SCOPE_BROKER, STR("log.retention.hours"));
     if (shown_as != NULL && shown_as->default_value != NULL)
         synonym_add(list, count, def, str_of(shown_as->name), str_of(shown_as->default_value),
@@ -180,7 +173,9 @@ entry_fill(struct describe *d, const struct config_def *def, entry_out *out)
     synonym_out list[SYNONYMS_MAX];
     int32_t count = synonyms_find(d, def, list);
     /* Of the default of all brokers only what is set; throttles and the like only when set. */
-    if (count == 0 && (d->cluster_default || def->mode == CONFIG_MODE_DYNAMIC_ONLY))
+    bool set = count > 0 && list[0].source != META_CONFIG_SOURCE_DEFAULT;
+    if (!set && (d->cluster_default ||
+                    (def->scope == CONFIG_SCOPE_BROKER && def->mode == CONFIG_MODE_DYNAMIC_ONLY)))
         return false;
     proto_init(&proto_describe_configs_response_describe_configs_resource_result_schema, out);
     out->name = str_of(def->name);
@@ -190,7 +185,7 @@ entry_fill(struct describe *d, const struct config_def *def, entry_out *out)
     /* A built-in default is the key's own, in the key's own unit. */
     out->value = shown(def, str_of(def->default_value));
     out->config_source = META_CONFIG_SOURCE_DEFAULT;
-    if (count > 0 && list[0].source != META_CONFIG_SOURCE_DEFAULT) {
+    if (set) {
         out->config_source = list[0].source;
         out->value = scaled(d, list[0].value, factor_of(def, list[0].name));
     }
