@@ -139,7 +139,7 @@ replica_manager_expire_producers(struct replica_manager *mgr, int64_t expiration
     replica_manager_each(mgr, expire_one, &expiration_ms);
 }
 
-/* ---- flush.ms ---- */
+/* ---- flush.ms, and what nobody waited for ---- */
 
 static enum err
 flush_due(struct replica_partition *part, void *ctx)
@@ -147,6 +147,8 @@ flush_due(struct replica_partition *part, void *ctx)
     (void)ctx;
     if (log_flush_due(part->log))
         replica_flush_request(part);
+    else
+        replica_flush_demand(part);
     return ERR_OK;
 }
 

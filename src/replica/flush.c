@@ -30,6 +30,38 @@ replica_flush_request(struct replica_partition *part)
     flush_submit(part);
 }
 
+static bool
+somebody_waits(const struct replica_partition *part)
+{
+    return !list_empty(&part->waiters[REPLICA_WATERMARK_HW]) ||
+           !list_empty(&part->waiters[REPLICA_WATERMARK_LSO]);
+}
+
+void
+replica_flush_appended(struct replica_partition *part, bool wanted)
+{
+    bool soon = false;
+
+    mutex_assert_held(&part->mutex);
+    if (part->shared->flush.ack_flush)
+        soon = wanted || somebody_waits(part) ||
+               env_now_ms(part->shared->env) - part->flush_began_ms >= REPLICA_FLUSH_LAZY_MS;
+    if (soon || log_flush_due(part->log))
+        replica_flush_request(part);
+}
+
+void
+replica_flush_demand(struct replica_partition *part)
+{
+    int64_t end = log_end_offset(part->log);
+
+    mutex_assert_held(&part->mutex);
+    if (!part->shared->flush.ack_flush || part->flushed_offset >= end)
+        return;
+    if (part->flush_state == REPLICA_FLUSH_CLEAN || part->flush.offset < end)
+        replica_flush_request(part);
+}
+
 /* Lock held. True when the flush goes on in another round, which keeps the reference. */
 static bool
 flush_settle(struct replica_partition *part)
@@ -86,6 +118,7 @@ flush_run(struct pool_work *work)
     list_init(&woken);
     mutex_lock(&part->mutex);
     part->flush_state = REPLICA_FLUSH_RUNNING; /* appends until here are covered by this round */
+    part->flush_began_ms = env_now_ms(part->shared->env);
     err = flush_round(part);
     if (err == ERR_OK)
         replica_partition_advance(part, &woken);

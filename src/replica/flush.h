@@ -13,6 +13,8 @@
 
 #include "os/loop.h"
 
+enum { REPLICA_FLUSH_LAZY_MS = 20 };
+
 /* Shared by all partitions of a manager; fields are fixed but for the counters. */
 struct replica_flush_service {
     struct pool *pool;

@@ -180,6 +180,8 @@ replica_partition_wait(struct replica_partition *part, int32_t leader_epoch,
         waiter->armed = true;
         list_push(&part->waiters[waiter->watermark], &waiter->link);
         armed = true;
+        if (waiter->watermark != REPLICA_WATERMARK_LEO)
+            replica_flush_demand(part);
     }
     mutex_unlock(&part->mutex);
     return armed;
@@ -289,8 +291,7 @@ begin_leading(struct replica_partition *part, int32_t leader_epoch)
 static void
 settle_leading(struct replica_partition *part, struct list *reached)
 {
-    if (part->shared->flush.ack_flush && part->flushed_offset < log_end_offset(part->log))
-        replica_flush_request(part);
+    replica_flush_demand(part);
     replica_partition_advance(part, reached);
 }
 

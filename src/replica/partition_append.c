@@ -132,8 +132,7 @@ append_locked(struct replica_partition *part, struct replica_append *append, str
     append->duplicate = result.reject == LOG_REJECT_DUPLICATE;
     if (append->duplicate)
         return PROTO_ERROR_NONE;
-    if (part->shared->flush.ack_flush || log_flush_due(part->log))
-        replica_flush_request(part);
+    replica_flush_appended(part, append->acks == -1);
     replica_partition_advance(part, &run->woken);
     return PROTO_ERROR_NONE;
 }

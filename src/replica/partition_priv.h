@@ -70,6 +70,7 @@ struct replica_partition {
     struct replica_follower *followers;
     int32_t follower_count;
     enum replica_flush_state flush_state;
+    int64_t flush_began_ms; /* the last one */
     struct log_flush flush; /* of the flush that runs */
     struct pool_work flush_work;
 };
@@ -120,8 +121,12 @@ void replica_partition_advance(struct replica_partition *part, struct list *woke
 void replica_waiters_fire(struct list *woken, enum replica_wake why);
 
 void replica_flush_init(struct replica_partition *part);
-/* Sees to it that what is in the log now gets flushed. Lock held. */
+/* All with the lock held and the log there. Sees to it that what is in the log now gets flushed. */
 void replica_flush_request(struct replica_partition *part);
+/* After an append; `wanted`: somebody waits for this very one to be durable. */
+void replica_flush_appended(struct replica_partition *part, bool wanted);
+/* Somebody wants to see all there is: flushes unless that is done or under way. */
+void replica_flush_demand(struct replica_partition *part);
 /* Role, epoch and state checks in Kafka's order. Lock held. */
 MUST_USE enum proto_error replica_partition_check(
     const struct replica_partition *part, int32_t leader_epoch, bool leader_only);

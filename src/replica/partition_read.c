@@ -76,6 +76,8 @@ fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
     error = check_history(part, fetch);
     if (error != PROTO_ERROR_NONE)
         return error;
+    if (fetch->bound != REPLICA_BOUND_LEO)
+        replica_flush_demand(part);
     fetch->bound_offset = bound_of(part, fetch->bound);
     opts = (struct log_read_opts){
         .offset = fetch->offset,
@@ -162,6 +164,8 @@ list_locked(struct replica_partition *part, struct replica_list_offset *list)
 
     if (error != PROTO_ERROR_NONE)
         return error;
+    if (list->bound != REPLICA_BOUND_LEO)
+        replica_flush_demand(part);
     fetchable = bound_of(part, list->bound);
     switch (list->timestamp) {
     case REPLICA_TIME_LATEST:

@@ -244,6 +244,55 @@ one_flush_serves_every_append_before_it(void **state)
 }
 
 static void
+appends_that_nobody_waits_for_share_rare_flushes(void **state)
+{
+    struct fixture f;
+    struct replica_append append;
+
+    (void)state;
+    fixture_open(&f, true);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(append_records(&f, 1, 1, &append), PROTO_ERROR_NONE);
+        sim_run_ms(f.sim, 1);
+    }
+    assert_true(f.shared.flush.flushes <= 1 + 100 / REPLICA_FLUSH_LAZY_MS);
+    assert_true(f.shared.flush.flushes >= 2);
+    fixture_close(&f);
+}
+
+static void
+whoever_looks_or_waits_has_it_flushed(void **state)
+{
+    struct fixture f;
+    struct noted noted;
+    struct replica_append append;
+    struct replica_list_offset list = {
+        .timestamp = REPLICA_TIME_LATEST, .leader_epoch = -1, .bound = REPLICA_BOUND_HW};
+
+    (void)state;
+    fixture_open(&f, true);
+    append_ok(&f, 1);
+    while (f.part->flush_state != REPLICA_FLUSH_CLEAN)
+        assert_true(sim_step(f.sim, INT64_MAX));
+    assert_int_equal(append_records(&f, 1, 1, &append), PROTO_ERROR_NONE); /* at rest now */
+    assert_int_equal(f.part->flush_state, REPLICA_FLUSH_CLEAN);
+    assert_true(wait_for(&f, &noted, REPLICA_WATERMARK_HW, 2));
+    sim_run_ms(f.sim, 10);
+    assert_int_equal(noted.calls, 1);
+    assert_int_equal(append_records(&f, 1, 1, &append), PROTO_ERROR_NONE);
+    assert_int_equal(replica_partition_list_offset(f.part, &list), PROTO_ERROR_NONE);
+    assert_int_equal(list.offset, 2);
+    sim_run_ms(f.sim, 10);
+    assert_int_equal(replica_partition_list_offset(f.part, &list), PROTO_ERROR_NONE);
+    assert_int_equal(list.offset, 3);
+    assert_true(wait_for(&f, &noted, REPLICA_WATERMARK_HW, 4));
+    assert_int_equal(append_records(&f, 1, 1, &append), PROTO_ERROR_NONE);
+    sim_run_ms(f.sim, 10);
+    assert_int_equal(noted.calls, 1);
+    fixture_close(&f);
+}
+
+static void
 high_watermark_is_never_beyond_what_is_flushed(void **state)
 {
     struct fixture f;
@@ -667,6 +716,8 @@ append_and_fetch_in_steady_state_allocate_nothing(void **state)
 TEST_MAIN(cmocka_unit_test(high_watermark_waits_for_the_flush),
     cmocka_unit_test(without_ack_flush_the_high_watermark_is_the_end_at_once),
     cmocka_unit_test(one_flush_serves_every_append_before_it),
+    cmocka_unit_test(appends_that_nobody_waits_for_share_rare_flushes),
+    cmocka_unit_test(whoever_looks_or_waits_has_it_flushed),
     cmocka_unit_test(high_watermark_is_never_beyond_what_is_flushed),
     cmocka_unit_test(what_was_below_the_high_watermark_survives_a_power_cut),
     cmocka_unit_test(failed_flush_takes_the_partition_out_of_service_and_is_not_retried),
