@@ -45,6 +45,7 @@ struct coord_slot {
     int32_t leader_epoch;
     uint64_t term;
     bool stopped;
+    struct list jobs; /* of loading; each takes itself out */
 
     struct replica_waiter waiter;
     bool waiting; /* the waiter is armed, or its wake-up is on its way */
@@ -68,6 +69,7 @@ struct broker_coord {
 /* One loading of one shard. */
 struct load_job {
     struct pool_work work;
+    struct list link; /* slot->jobs */
     struct coord_slot *slot;
     struct replica_partition *part; /* referenced */
     uint64_t term;
@@ -274,6 +276,14 @@ run_timer(struct loop_timer *timer)
 
 /* ---- loading, on the pool ---- */
 
+static void
+job_free(struct load_job *job)
+{
+    replica_partition_unref(&job->part);
+    mem_free(job->chunk);
+    mem_free(job);
+}
+
 static bool
 is_current(const struct load_job *job)
 {
@@ -394,9 +404,10 @@ run_load(struct pool_work *work)
     }
     if (err != ERR_OK)
         load_fail(job, err);
-    replica_partition_unref(&job->part);
-    mem_free(job->chunk);
-    mem_free(job);
+    mutex_lock(&job->slot->lock);
+    list_remove(&job->link);
+    mutex_unlock(&job->slot->lock);
+    job_free(job);
 }
 
 /* The slot has a partition and an unloaded shard. */
@@ -419,6 +430,7 @@ start_load(struct coord_slot *slot)
     replica_partition_ref(job->part);
     list_init(&job->work.link);
     job->work.run = run_load;
+    list_push(&slot->jobs, &job->link);
     pool_submit(slot->coord->opts.pool, &job->work);
 }
 
@@ -432,6 +444,7 @@ slot_get(struct broker_coord *coord, int32_t index)
     return atomic_load_explicit(&coord->slots[index], memory_order_acquire);
 }
 
+/* Stopped, or never to be stopped because its process died: then nobody is answered. */
 static void
 slot_free(struct coord_slot *slot)
 {
@@ -463,6 +476,7 @@ slot_new(struct broker_coord *coord, int32_t index)
     slot->leader_epoch = -1;
     slot->armed_ms = INT64_MAX;
     slot->loop = coord->opts.loops[index % coord->opts.loop_count];
+    list_init(&slot->jobs);
     mutex_init(&slot->lock, MUTEX_RANK_COORD_SHARD);
     replica_waiter_init(&slot->waiter, REPLICA_WATERMARK_HW, 0, waiter_done);
     loop_task_init(&slot->woken, run_woken);

@@ -41,7 +41,8 @@ struct broker_coord_opts broker_coord_opts_default(void);
 MUST_USE enum err broker_coord_new(const struct broker_coord_opts *opts, struct broker_coord **out);
 /* Any thread, before the reactors stop: answers everybody who waits (NOT_COORDINATOR). */
 void broker_coord_stop(struct broker_coord *coord);
-/* Stopped; reactors, pool and replica manager are stopped too. */
+/* Stopped, or its environment died; reactors and pool are stopped, the replica manager is there
+ * still, and so are the (stopped) loops. */
 void broker_coord_free(struct broker_coord **coord);
 
 /* For replica_manager_events (ctx is the broker_coord); other topics are ignored. */

@@ -37,6 +37,7 @@ struct coord_shard {
     void *machine; /* owned; NULL when unloaded */
     int32_t leader_epoch;
     bool doomed;
+    bool abandoned;
     enum proto_error doom_why;
     int64_t now_ms;
     int64_t wall_ms;
@@ -357,6 +358,21 @@ coord_shard_unload(struct coord_shard *shard, enum proto_error why)
     ASSERT(shard->timers.count == 0); /* I4: the machine stopped its own */
 }
 
+void
+coord_shard_abandon(struct coord_shard *shard)
+{
+    shard->abandoned = true;
+    list_init(&shard->in_flight);
+    list_init(&shard->unflushed);
+    coord_shard_unload(shard, PROTO_ERROR_NOT_COORDINATOR);
+}
+
+bool
+coord_shard_is_abandoned(const struct coord_shard *shard)
+{
+    return shard->abandoned;
+}
+
 /* ---- writing ---- */
 
 void
@@ -602,6 +618,7 @@ coord_shard_flush(struct coord_shard *shard)
 void
 coord_shard_reply(struct coord_shard *shard, struct coord_reply *reply, enum proto_error err)
 {
+    ASSERT(!shard->abandoned);
     ASSERT(list_empty(&reply->link));
     reply->err = err;
     reply->deadline_ms = shard->now_ms + shard->opts.write_timeout_ms;

@@ -139,6 +139,12 @@ void coord_shard_load_end(struct coord_shard *shard, int64_t end_offset, int64_t
 /* Answers everybody with `why` and drops the state. Unloaded already is fine. */
 void coord_shard_unload(struct coord_shard *shard, enum proto_error why);
 
+/* Drops the state and whoever waits without a word: their memory may be gone. For a process that
+ * died under test. */
+void coord_shard_abandon(struct coord_shard *shard);
+/* Machines do not touch parked replies then. */
+bool coord_shard_is_abandoned(const struct coord_shard *shard);
+
 /* ---- events ---- */
 
 /* The log is committed below high_watermark: releases the replies that waited for it. */

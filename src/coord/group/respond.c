@@ -108,6 +108,8 @@ coord_member_join_done(struct group_member *member, enum proto_error err, struct
     member->join = NULL;
     member->group->joins--;
     ASSERT(member->group->joins >= 0);
+    if (coord_shard_is_abandoned(member->group->machine->shard))
+        return;
     if (err == PROTO_ERROR_NONE)
         coord_join_generation(member, join, member->group->leader == member, false);
     else
@@ -140,5 +142,7 @@ coord_member_sync_done(struct group_member *member, enum proto_error err)
     if (sync == NULL)
         return;
     member->sync = NULL;
+    if (coord_shard_is_abandoned(member->group->machine->shard))
+        return;
     coord_sync_respond(member, sync, err);
 }

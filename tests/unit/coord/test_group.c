@@ -629,6 +629,23 @@ unloading_answers_everybody_who_is_parked(void **state)
 }
 
 static void
+abandoned_shard_touches_nobody_who_waited(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_open(&s, REACH_PREPARING);
+    s.fx.auto_commit = false;
+    assert_int_equal(call_join_err(&s.b), PARKED);
+    call_fini(&s.b); /* its memory goes first: the sanitizer watches */
+    memset(&s.b.u, 0xee, sizeof s.b.u);
+    coord_shard_abandon(s.fx.shard);
+    assert_int_equal(s.b.done, 0);
+    assert_int_equal(coord_shard_state(s.fx.shard), COORD_SHARD_UNLOADED);
+    call_init(&s.b);
+    solo_close(&s);
+}
+
+static void
 loaded_group_is_stable_and_its_sessions_start_anew(void **state)
 {
     struct solo s;
@@ -673,4 +690,5 @@ TEST_MAIN(cmocka_unit_test(every_state_answers_every_request_as_kafka_does),
     cmocka_unit_test(uncommitted_answer_times_out_as_not_available),
     cmocka_unit_test(refused_append_brings_the_shard_back_to_its_log),
     cmocka_unit_test(unloading_answers_everybody_who_is_parked),
+    cmocka_unit_test(abandoned_shard_touches_nobody_who_waited),
     cmocka_unit_test(loaded_group_is_stable_and_its_sessions_start_anew))
