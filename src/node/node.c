@@ -8,6 +8,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "node/node_priv.h"
+#include "proto/broker_heartbeat_request.h"
+#include "proto/broker_heartbeat_response.h"
+
+enum { LEAVE_ARENA = 1 << 16 };
 
 static const char MODULE[] = "node";
 
@@ -124,6 +128,51 @@ drain_net(struct node *node, int64_t drain_ms)
     loop_free(&drain.loop);
 }
 
+/* A last heartbeat that fences this broker, so that whoever runs this directory next does not take
+ * it for alive. */
+struct leave {
+    struct drain drain;
+    struct arena arena;
+    struct meta_request request;
+    struct proto_broker_heartbeat_request heartbeat;
+    struct proto_broker_heartbeat_response response;
+};
+
+static void
+on_left(struct meta_request *request, enum err err)
+{
+    struct leave *leave = CONTAINER_OF(request, struct leave, request);
+    (void)err; /* the stop goes on either way */
+    loop_post(leave->drain.loop, &leave->drain.task);
+}
+
+static void
+leave_cluster(struct node *node)
+{
+    struct leave leave;
+    int64_t broker_epoch = node_metadata_broker_epoch(node->metadata);
+    if (broker_epoch < 0 || loop_new(node->opts.env, "leave", &leave.drain.loop) != ERR_OK)
+        return;
+    loop_task_init(&leave.drain.task, drain_done);
+    arena_init(&leave.arena, LEAVE_ARENA);
+    proto_init(&proto_broker_heartbeat_request_schema, &leave.heartbeat);
+    leave.heartbeat.broker_id = node->node_id;
+    leave.heartbeat.broker_epoch = broker_epoch;
+    leave.heartbeat.current_metadata_offset = broker_epoch;
+    leave.heartbeat.want_shut_down = true;
+    leave.request = (struct meta_request){.api_key = PROTO_BROKER_HEARTBEAT_REQUEST_KEY,
+        .version = PROTO_BROKER_HEARTBEAT_REQUEST_VERSION_MAX,
+        .msg = &leave.heartbeat,
+        .response = &leave.response,
+        .arena = &leave.arena,
+        .principal = STR("User:ANONYMOUS"),
+        .done = on_left};
+    meta_port_submit(node_metadata_port(node->metadata), &leave.request);
+    loop_run_here(leave.drain.loop);
+    loop_free(&leave.drain.loop);
+    arena_fini(&leave.arena);
+}
+
 static void
 stop_loops(struct node *node)
 {
@@ -140,6 +189,7 @@ node_stop(struct node *node, int64_t drain_ms)
     atomic_store(&node->ready, false);
     http_server_stop(&node->http);
     drain_net(node, drain_ms);
+    leave_cluster(node);
     broker_coord_stop(node->coord);
     replica_manager_stop(node->replicas);
     node_metadata_stop(node->metadata);
