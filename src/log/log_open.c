@@ -352,7 +352,7 @@ find_end(struct log *log, const struct log_open_opts *opts, bool corrupt_marker)
             atomic_store(&log->end_offset, end);
     }
     log->clean = clean;
-    return clean ? ERR_OK : log_recover(log, recovery_point, durable_end);
+    return clean ? ERR_OK : log_recover(log, recovery_point, durable_end, opts->high_watermark);
 }
 
 /* Start, high watermark and recovery point within what there is. */

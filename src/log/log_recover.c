@@ -19,7 +19,9 @@
 struct recovery {
     struct log *log;
     int64_t recovery_point;
-    int64_t expected; /* next offset */
+    int64_t durable_end;    /* known to be durable and committed */
+    int64_t high_watermark; /* as checkpointed */
+    int64_t expected;       /* next offset */
     int64_t bytes;
 };
 
@@ -177,7 +179,7 @@ hide_corrupt(struct recovery *r, int32_t i, int64_t position)
 }
 
 static enum err
-handle_damage(struct recovery *r, int32_t i, int64_t position, int64_t durable_end)
+handle_damage(struct recovery *r, int32_t i, int64_t position)
 {
     struct log *log = r->log;
     enum segment_damage damage = SEGMENT_DAMAGE_CORRUPT;
@@ -190,7 +192,7 @@ handle_damage(struct recovery *r, int32_t i, int64_t position, int64_t durable_e
     if (damage == SEGMENT_DAMAGE_TORN)
         return cut_torn(r, i, position);
     hide_corrupt(r, i, position);
-    int64_t durable = durable_end > r->expected ? durable_end : r->expected;
+    int64_t durable = r->durable_end > r->expected ? r->durable_end : r->expected;
     if (r->recovery_point > durable)
         durable = r->recovery_point;
     log_mark_corrupt(log, r->expected, durable,
@@ -200,7 +202,7 @@ handle_damage(struct recovery *r, int32_t i, int64_t position, int64_t durable_e
 
 /* Segment i begins below the end of the one before: it cannot have been written after it. */
 static enum err
-handle_overlap(struct recovery *r, int32_t i, int64_t durable_end)
+handle_overlap(struct recovery *r, int32_t i)
 {
     struct log *log = r->log;
     ASSERT(i > 0);
@@ -208,31 +210,49 @@ handle_overlap(struct recovery *r, int32_t i, int64_t durable_end)
         return log_segments_remove(log, i, log->segment_count - i);
     hide_corrupt(r, i - 1, log->segments[i - 1]->size_bytes);
     log_mark_corrupt(
-        log, r->expected, durable_end > r->expected ? durable_end : r->expected, "overlap");
+        log, r->expected, r->durable_end > r->expected ? r->durable_end : r->expected, "overlap");
     return ERR_OK;
+}
+
+/* Segment i begins above the end of the one before. A power cut leaves that when the end of a
+ * segment was never synced but the name of the next one was; then nothing from there on was durable
+ * either, because flushes cover prefixes. A log that was compacted once has such gaps by right:
+ * they are taken for a loss only above a known recovery point and above everything committed. */
+static bool
+gap_is_loss(const struct recovery *r, int32_t i)
+{
+    const struct log *log = r->log;
+    int64_t base = log->segments[i]->base_offset;
+    return r->recovery_point < base && r->high_watermark < base &&
+           (r->recovery_point > 0 || !data_after(log, i - 1));
 }
 
 /* Segment i from `position`; *stop when the log ends in it. */
 static enum err
-recover_segment(struct recovery *r, int32_t i, int64_t position, int64_t durable_end, bool *stop)
+recover_segment(struct recovery *r, int32_t i, int64_t position, bool *stop)
 {
     struct log *log = r->log;
     struct log_segment *seg = log->segments[i];
     if (position == 0) {
         if (r->expected > seg->base_offset) {
             *stop = true;
-            return handle_overlap(r, i, durable_end);
+            return handle_overlap(r, i);
         }
-        if (i > 0 && r->expected < seg->base_offset && !log->config.cleanup_compact)
+        if (i > 0 && r->expected < seg->base_offset && !log->config.cleanup_compact) {
             diag_event(env_diag(log->env), DIAG_WARN, "log", "offset_gap",
                 DIAG_Z("dir", log->home.dir), DIAG_I64("from", r->expected),
                 DIAG_I64("to", seg->base_offset));
+            if (gap_is_loss(r, i)) {
+                *stop = true;
+                return cut_torn(r, i - 1, log->segments[i - 1]->size_bytes);
+            }
+        }
         r->expected = seg->base_offset;
     }
     enum err err = scan_segment(r, seg, &position);
     if (err == ERR_CORRUPT) {
         *stop = true;
-        return handle_damage(r, i, position, durable_end);
+        return handle_damage(r, i, position);
     }
     if (err != ERR_RANGE)
         return err;
@@ -284,14 +304,20 @@ recovery_sync(struct log *log, int32_t first)
         seg->index[0].unsynced = seg->index[0].unsynced || i + 1 < log->segment_count;
         seg->index[1].unsynced = seg->index[1].unsynced || i + 1 < log->segment_count;
     }
+    /* What was created just before a kill is in the page cache only, names included. */
     log->dir_dirty = true;
+    log->parent_dirty = true;
+    log->metadata_dirty = true;
     return ERR_OK;
 }
 
 enum err
-log_recover(struct log *log, int64_t recovery_point, int64_t durable_end)
+log_recover(struct log *log, int64_t recovery_point, int64_t durable_end, int64_t high_watermark)
 {
-    struct recovery r = {.log = log, .recovery_point = recovery_point};
+    struct recovery r = {.log = log,
+        .recovery_point = recovery_point,
+        .durable_end = durable_end,
+        .high_watermark = high_watermark};
     int64_t position = 0;
     bool stop = false;
     int32_t first = log_segment_floor(log, recovery_point);
@@ -299,7 +325,7 @@ log_recover(struct log *log, int64_t recovery_point, int64_t durable_end)
         first = 0;
     enum err err = recovery_begin(&r, first, &position);
     for (int32_t i = first; err == ERR_OK && !stop && i < log->segment_count; i++) {
-        err = recover_segment(&r, i, position, durable_end, &stop);
+        err = recover_segment(&r, i, position, &stop);
         position = 0;
     }
     if (err != ERR_OK)

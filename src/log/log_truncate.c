@@ -60,6 +60,9 @@ truncate_within(struct log *log, int64_t offset)
         return err;
     if (i + 1 < log->segment_count) {
         err = log_segments_remove(log, i + 1, log->segment_count - i - 1);
+        /* Durable before the next step, or a power cut could leave a hole between the two. */
+        if (err == ERR_OK)
+            err = env_sync_dir(log->env, log->home.dir);
         if (err != ERR_OK)
             return err;
     }

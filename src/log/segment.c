@@ -203,6 +203,32 @@ segment_seal(struct log_segment *seg)
     return err;
 }
 
+/* The largest timestamp of what is left: the time index's, and that of the batches behind it. */
+static enum err
+relearn_max_timestamp(struct log_segment *seg)
+{
+    struct segment_window w;
+    struct batch_view batch;
+    uint8_t entry[12];
+    int64_t at = 0, ignored;
+    uint32_t count = seg->index[SEGMENT_INDEX_OFFSET].count;
+    enum err err = segment_max_timestamp(seg, &ignored, &ignored);
+    if (err == ERR_OK && count > 0) {
+        err = segment_index_get(seg, SEGMENT_INDEX_OFFSET, count - 1, false, entry);
+        at = err == ERR_OK ? segment_index_key_of(SEGMENT_KEY_POSITION, entry) : 0;
+    }
+    segment_window_init(&w, false);
+    while (err == ERR_OK && (err = segment_header(seg, &w, at, &batch)) == ERR_OK) {
+        if (batch.max_timestamp > seg->max_timestamp) {
+            seg->max_timestamp = batch.max_timestamp;
+            seg->max_timestamp_offset = batch_last_offset(&batch);
+        }
+        at += (int64_t)batch.size_bytes;
+    }
+    segment_window_fini(&w);
+    return err == ERR_RANGE ? ERR_OK : err;
+}
+
 enum err
 segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
 {
@@ -246,7 +272,7 @@ segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
         seg->max_timestamp_offset = seg->base_offset;
         seg->first_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
     }
-    return ERR_OK;
+    return position > 0 ? relearn_max_timestamp(seg) : ERR_OK;
 }
 
 enum err

@@ -259,6 +259,10 @@ segment_index_truncate(struct log_segment *seg, enum segment_index which, uint32
     if (err != ERR_OK)
         return err;
     err = env_truncate(file, (int64_t)count * segment_index_entry_size(which));
+    /* Entries of a history that is gone must not come back after a power cut: they would look just
+     * like good ones. */
+    if (err == ERR_OK)
+        err = env_sync(file);
     env_file_close(&file);
     if (err != ERR_OK)
         return err;
