@@ -15,6 +15,7 @@
 #include "proto/describe_configs_response.h"
 #include "proto/error_codes.h"
 
+/* Short names: the generated ones are longer than a line. */
 typedef struct proto_describe_configs_response_describe_configs_result result_out;
 typedef struct proto_describe_configs_response_describe_configs_resource_result entry_out;
 typedef struct proto_describe_configs_response_describe_configs_synonym synonym_out;

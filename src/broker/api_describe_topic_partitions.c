@@ -10,6 +10,7 @@
 #include "proto/describe_topic_partitions_response.h"
 #include "proto/error_codes.h"
 
+/* Short names: the generated ones are longer than a line. */
 typedef struct proto_describe_topic_partitions_response_describe_topic_partitions_response_topic
     topic_out;
 typedef struct proto_describe_topic_partitions_response_describe_topic_partitions_response_partition

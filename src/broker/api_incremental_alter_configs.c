@@ -11,6 +11,7 @@
 #include "proto/incremental_alter_configs_response.h"
 #include "proto/error_codes.h"
 
+/* Short names: the generated ones are longer than a line. */
 typedef struct proto_incremental_alter_configs_request_alter_configs_resource resource_in;
 typedef struct proto_incremental_alter_configs_response_alter_configs_resource_response result_out;
 

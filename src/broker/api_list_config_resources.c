@@ -7,6 +7,7 @@
 #include "proto/list_config_resources_request.h"
 #include "proto/list_config_resources_response.h"
 
+/* Short names: the generated ones are longer than a line. */
 typedef struct proto_list_config_resources_response_config_resource resource_out;
 
 struct listing {

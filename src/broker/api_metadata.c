@@ -14,6 +14,7 @@
 #include "proto/metadata_request.h"
 #include "proto/metadata_response.h"
 
+/* Short names: the generated ones are longer than a line. */
 typedef struct proto_metadata_response_metadata_response_topic topic_out;
 typedef struct proto_metadata_response_metadata_response_partition partition_out;
 typedef struct proto_metadata_request_metadata_request_topic topic_in;

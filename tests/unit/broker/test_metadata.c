@@ -380,6 +380,60 @@ configs_say_value_source_and_synonyms(void **state)
     fixture_end(&f);
 }
 
+/* One broker's own resource and its logger are settled by the broker, the rest by the controller.
+ */
+static void
+configs_are_altered_where_they_belong(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    int fd = fixture_dial(&f);
+    fixture_topic(&f, fd, "t", 1);
+    struct proto_incremental_alter_configs_request *msg =
+        fixture_msg(&f, &proto_incremental_alter_configs_request_schema);
+    struct proto_incremental_alter_configs_request_alterable_config retention = {
+        .name = STR("retention.ms"), .value = STR("5")};
+    struct proto_incremental_alter_configs_request_alterable_config level = {
+        .name = STR("root"), .value = STR("WARN")};
+    struct proto_incremental_alter_configs_request_alterable_config loud = {
+        .name = STR("root"), .value = STR("LOUD")};
+    struct proto_incremental_alter_configs_request_alter_configs_resource resources[] = {
+        {META_RESOURCE_BROKER, STR("9"), {&retention, 1}},
+        {META_RESOURCE_TOPIC, STR("t"), {&retention, 1}},
+        {META_RESOURCE_BROKER_LOGGER, STR("1"), {&level, 1}},
+        {77, STR("x"), {&retention, 1}},
+    };
+    msg->resources.items = resources;
+    msg->resources.count = 4;
+    struct proto_incremental_alter_configs_response *answer =
+        fixture_call(&f, fd, PROTO_API_INCREMENTAL_ALTER_CONFIGS, 1, msg);
+    assert_int_equal(answer->responses.count, 4);
+    for (int i = 0; i < 4; i++) {
+        int8_t type = answer->responses.items[i].resource_type;
+        bool bad = type == 77 || type == META_RESOURCE_BROKER;
+        assert_int_equal(answer->responses.items[i].error_code,
+            bad ? PROTO_ERROR_INVALID_REQUEST : PROTO_ERROR_NONE);
+    }
+    assert_int_equal(diag_level_get(env_diag(f.env)), DIAG_WARN);
+    assert_true(str_eq_z(
+        described(&f, fd, META_RESOURCE_TOPIC, "t", "retention.ms")->configs.items[0].value, "5"));
+    resources[2].configs.items = &loud;
+    msg->resources.items = &resources[2];
+    msg->resources.count = 1;
+    answer = fixture_call(&f, fd, PROTO_API_INCREMENTAL_ALTER_CONFIGS, 1, msg);
+    assert_int_equal(answer->responses.items[0].error_code, PROTO_ERROR_INVALID_CONFIG);
+    f.refuse_with = ERR_WRONG_STATE;
+    msg->resources.items = resources;
+    msg->resources.count = 2;
+    answer = fixture_call(&f, fd, PROTO_API_INCREMENTAL_ALTER_CONFIGS, 1, msg);
+    assert_int_equal(answer->responses.count, 2);
+    assert_int_equal(answer->responses.items[0].error_code, PROTO_ERROR_INVALID_REQUEST);
+    assert_int_equal(answer->responses.items[1].error_code, PROTO_ERROR_NOT_CONTROLLER);
+    close(fd);
+    fixture_end(&f);
+}
+
 static void
 configs_of_what_is_not_there_are_refused(void **state)
 {
@@ -458,6 +512,7 @@ TEST_MAIN(cmocka_unit_test(metadata_tells_brokers_and_topics_in_all_versions),
     cmocka_unit_test(describe_cluster_checks_the_endpoint_type),
     cmocka_unit_test(topic_partitions_come_page_by_page),
     cmocka_unit_test(configs_say_value_source_and_synonyms),
+    cmocka_unit_test(configs_are_altered_where_they_belong),
     cmocka_unit_test(configs_of_what_is_not_there_are_refused),
     cmocka_unit_test(config_resources_are_listed_by_type),
     cmocka_unit_test(sixty_thousand_partitions_fit_an_answer))
