@@ -188,9 +188,10 @@ node_stop(struct node *node, int64_t drain_ms)
     diag_event(node->diag, DIAG_INFO, MODULE, "stopping");
     atomic_store(&node->ready, false);
     http_server_stop(&node->http);
+    /* First, because a parked join would hold the connections for as long as a rebalance takes. */
+    broker_coord_stop(node->coord);
     drain_net(node, drain_ms);
     leave_cluster(node);
-    broker_coord_stop(node->coord);
     replica_manager_stop(node->replicas);
     node_metadata_stop(node->metadata);
     stop_loops(node);
