@@ -14,6 +14,8 @@
 #include "log/log_priv.h"
 
 enum { EPOCHS_TEXT_MAX = 8 << 20 };
+/* log_flush_file.size_bytes of files that are no data. */
+enum { SIZE_OF_INDEX = -1, SIZE_OF_TXN_INDEX = -2 };
 
 static bool
 segment_is_dirty(const struct log_segment *seg, bool active)
@@ -62,7 +64,8 @@ flush_add_slot(struct log_flush *flush, struct log_segment *seg, struct file_slo
         err = env_open(seg->home->env, path, ENV_OPEN_WRITE, &file);
     }
     if (err == ERR_OK) {
-        err = flush_add(flush, file, NULL, 0);
+        err = flush_add(
+            flush, file, seg, kind == LOG_FILE_TXNINDEX ? SIZE_OF_TXN_INDEX : SIZE_OF_INDEX);
         if (err != ERR_OK)
             env_file_close(&file);
     }
@@ -219,11 +222,12 @@ settle_segments(struct log *log, const struct log_flush *flush)
         bool active = i == log->segment_count - 1;
         if (!active && !segment_is_dirty(seg, false))
             break;
-        bool listed = false;
+        bool listed = false, indexes_listed = false;
         for (int f = 0; f < flush->file_count; f++) {
             if (flush->files[f].segment != seg)
                 continue;
             listed = true;
+            indexes_listed = indexes_listed || flush->files[f].size_bytes == SIZE_OF_INDEX;
             if (seg->dirty_file == flush->files[f].file &&
                 seg->size_bytes == flush->files[f].size_bytes)
                 env_file_close(&seg->dirty_file);
@@ -231,7 +235,7 @@ settle_segments(struct log *log, const struct log_flush *flush)
         /* A segment that was sealed since begin keeps its index flags for the next flush. */
         if (seg->dirty_file == NULL && (listed || active)) {
             seg->txn_unsynced = false;
-            if (!active && seg->base_offset + 1 <= flush->offset) {
+            if (!active && indexes_listed) {
                 seg->index[0].unsynced = false;
                 seg->index[1].unsynced = false;
             }
