@@ -185,8 +185,7 @@ handle_damage(struct recovery *r, int32_t i, int64_t position)
     enum segment_damage damage = SEGMENT_DAMAGE_CORRUPT;
     enum err err = ERR_OK;
     if (r->expected >= r->recovery_point)
-        err =
-            segment_classify(log->segments[i], position, r->expected, data_after(log, i), &damage);
+        err = segment_classify(log->segments[i], position, r->expected, &damage);
     if (err != ERR_OK)
         return err;
     if (damage == SEGMENT_DAMAGE_TORN)
@@ -268,7 +267,7 @@ recovery_begin(struct recovery *r, int32_t first, int64_t *position)
     struct segment_window w;
     struct batch_view batch;
     int64_t from = seg->base_offset;
-    enum err err = segment_trust_indexes(seg, r->recovery_point, position);
+    enum err err = segment_trust_indexes(seg, r->recovery_point - 1, position);
     if (err == ERR_OK && *position > 0) {
         segment_window_init(&w, false);
         err = segment_header(seg, &w, *position, &batch);
@@ -320,7 +319,9 @@ log_recover(struct log *log, int64_t recovery_point, int64_t durable_end, int64_
         .high_watermark = high_watermark};
     int64_t position = 0;
     bool stop = false;
-    int32_t first = log_segment_floor(log, recovery_point);
+    /* The segment before counts too when the recovery point is the very end of it: it may have been
+     * sealed after the flush, and its last index entries lost. */
+    int32_t first = log_segment_floor(log, recovery_point - 1);
     if (first < 0)
         first = 0;
     enum err err = recovery_begin(&r, first, &position);

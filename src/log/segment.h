@@ -163,8 +163,8 @@ enum segment_damage {
     SEGMENT_DAMAGE_CORRUPT, /* what such a write cannot explain */
 };
 /* Looks at the bytes from `position` on, where no valid batch with offset >= offset_next begins. */
-MUST_USE enum err segment_classify(struct log_segment *seg, int64_t position, int64_t offset_next,
-    bool later_segments, enum segment_damage *damage);
+MUST_USE enum err segment_classify(
+    struct log_segment *seg, int64_t position, int64_t offset_next, enum segment_damage *damage);
 
 /* ---- indexes (segment_index.c) ---- */
 

@@ -252,8 +252,8 @@ valid_batch_at(struct bytes in, int64_t offset_next)
 }
 
 enum err
-segment_classify(struct log_segment *seg, int64_t position, int64_t offset_next,
-    bool later_segments, enum segment_damage *damage)
+segment_classify(
+    struct log_segment *seg, int64_t position, int64_t offset_next, enum segment_damage *damage)
 {
     ASSERT(position < seg->size_bytes);
     struct env_file *file;
@@ -274,12 +274,12 @@ segment_classify(struct log_segment *seg, int64_t position, int64_t offset_next,
     struct bytes rest = {data, n};
     size_t batch_size;
     size_t valid_at = valid_batch_at(rest, offset_next);
-    bool followed = later_segments || valid_at < n;
     /* What was meant to stand here, as far as its length can be believed. */
     bool sized = batch_peek_size(rest, &batch_size) == ERR_OK && batch_size <= n;
     size_t suspect = sized && batch_size < valid_at ? batch_size : valid_at;
     bool lost = has_lost_sector(data, suspect, position);
-    bool cut = !sized && !followed && n < (size_t)FOLLOW_SEARCH_MAX;
+    /* Or the file ends in the middle of it. */
+    bool cut = !sized && valid_at == n && n < (size_t)FOLLOW_SEARCH_MAX;
     if (cut && n > BATCH_HEADER_SIZE && !lost) {
         /* Too short for the length it gives. If the checksum fits what is there, the length was
          * changed, not the end lost. */
