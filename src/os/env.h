@@ -86,6 +86,7 @@ int env_file_fd(struct env_file *file);
 
 MUST_USE enum err env_stat(struct env *env, const char *path, struct env_stat *out);
 MUST_USE enum err env_mkdir(struct env *env, const char *path); /* EXISTS when there */
+/* Makes what is missing of the path, durably. */
 MUST_USE enum err env_mkdir_all(struct env *env, const char *path);
 MUST_USE enum err env_rename(struct env *env, const char *from, const char *to); /* replaces */
 MUST_USE enum err env_unlink(struct env *env, const char *path);

@@ -9,6 +9,22 @@
 
 enum { ENV_PATH_MAX = 4096 };
 
+/* The name `path` has in its directory. */
+static enum err
+sync_parent(struct env *env, const char *path)
+{
+    char parent[ENV_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    if (slash == NULL)
+        return env_sync_dir(env, ".");
+    if (len == 0)
+        len = 1; /* the root */
+    memcpy(parent, path, len);
+    parent[len] = '\0';
+    return env_sync_dir(env, parent);
+}
+
 enum err
 env_mkdir_all(struct env *env, const char *path)
 {
@@ -23,10 +39,16 @@ env_mkdir_all(struct env *env, const char *path)
         memcpy(part, path, i);
         part[i] = '\0';
         enum err err = env_mkdir(env, part);
-        if (err == ERR_EXISTS) {
+        if (err == ERR_OK) {
+            err = sync_parent(env, part);
+        } else if (err == ERR_EXISTS) {
             err = env_stat(env, part, &st);
             if (err == ERR_OK && st.kind != ENV_KIND_DIR)
                 err = ERR_EXISTS;
+            /* A process that was killed may have made it and not come to this. Somebody else's
+             * directory need not be readable for us. */
+            if (err == ERR_OK && i == len)
+                (void)sync_parent(env, part);
         }
         if (err != ERR_OK)
             return err;
