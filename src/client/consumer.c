@@ -92,8 +92,8 @@ client_consumer_free(struct client_consumer **consumer)
     if (c == NULL)
         return;
     loop_timer_stop(&c->timer);
-    client_refresh_cancel(&c->refresh);
     consumer_cancel(c);
+    client_refresh_cancel(&c->refresh);
     while (!list_empty(&c->parts))
         part_free(LIST_ENTRY(c->parts.next, struct consumer_part, link));
     compress_ctx_free(&c->compress);

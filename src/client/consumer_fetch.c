@@ -137,7 +137,7 @@ on_fetched(struct client_call *call)
             if (part == NULL)
                 continue;
             part->fetching = false;
-            if (call->err != ERR_OK)
+            if (call->err != ERR_OK && call->err != ERR_CANCELED)
                 part_retry(part, true);
         }
     for (int32_t i = 0; call->err == ERR_OK && i < response->responses.count; i++)
@@ -173,7 +173,7 @@ on_listed(struct client_call *call)
             if (part == NULL)
                 continue;
             part->fetching = false;
-            if (call->err != ERR_OK)
+            if (call->err != ERR_OK && call->err != ERR_CANCELED)
                 part_retry(part, true);
         }
     for (int32_t i = 0; call->err == ERR_OK && i < response->topics.count; i++)
