@@ -202,8 +202,12 @@ node_stop(struct node *node, int64_t drain_ms)
 static void
 free_loops(struct node *node)
 {
+    /* Not by node_stop: it did not open, or the environment died. Nothing runs, memory is left. */
+    if (!node->started || !node->stopped) {
+        if (node->coord != NULL)
+            broker_coord_stop(node->coord);
+    }
     if (node->started && !node->stopped) {
-        /* The environment died: nothing runs, memory is what is left. */
         if (node->metadata != NULL)
             node_metadata_stop(node->metadata);
         stop_loops(node);
