@@ -72,11 +72,12 @@ configure(struct sim_broker *broker, int index)
     set(broker, "node.id=%d", index + 1);
     set(broker, "listeners=PLAINTEXT://10.0.0.%d:9092", index + 1);
     set(broker, "log.retention.ms=-1");
+    set(broker, "log.message.timestamp.after.max.ms=9223372036854775807");
     set(broker, "log.segment.bytes=1048576");
     set(broker, "log.roll.ms=%lld", (long long)pick(cluster, 50, 3000));
     set(broker, "log.index.interval.bytes=%lld", (long long)pick(cluster, 0, 600));
     set(broker, "offsets.topic.num.partitions=%lld", (long long)pick(cluster, 1, 4));
-    set(broker, "offsets.topic.segment.bytes=%lld", (long long)pick(cluster, 500, 20000));
+    set(broker, "offsets.topic.segment.bytes=1048576");
     set(broker, "metadata.log.max.record.bytes.between.snapshots=%lld",
         (long long)pick(cluster, 200, 20000));
     set(broker, "log.flush.offset.checkpoint.interval.ms=%lld",

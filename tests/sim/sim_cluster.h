@@ -12,7 +12,7 @@
 #include "os/sim.h"
 #include "tests/sim/workload.h"
 
-enum { SIM_BROKERS_MAX = 3, SIM_SETTINGS = 16, SIM_SETTING_SIZE = 64 };
+enum { SIM_BROKERS_MAX = 3, SIM_SETTINGS = 16, SIM_SETTING_SIZE = 80 };
 
 struct sim_broker {
     struct sim_cluster *cluster;
