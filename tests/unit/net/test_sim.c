@@ -66,12 +66,19 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
         net_slot_drop(slot);
     } else if (slot->frame[0] == 'L') {
         struct later *later = mem_calloc(1, sizeof *later);
-        assert_non_null(later);
+        if (later == NULL) {
+            net_slot_close(slot, "out of memory");
+            return;
+        }
         later->slot = slot;
         later->f = f;
-        f->pending++;
         loop_timer_init(&later->timer, net_conn_loop(conn), later_fire);
-        assert_int_equal(loop_timer_start(&later->timer, slot->frame[1]), ERR_OK);
+        if (loop_timer_start(&later->timer, slot->frame[1]) != ERR_OK) {
+            mem_free(later);
+            net_slot_close(slot, "out of memory");
+            return;
+        }
+        f->pending++;
     } else {
         echo(slot);
     }
@@ -164,7 +171,11 @@ client_start(struct loop_task *task)
     struct client *c = CONTAINER_OF(task, struct client, start);
     struct sock_addr to;
     assert_int_equal(sock_addr_parse(STR("10.0.0.1"), c->f->port, &to), ERR_OK);
-    assert_int_equal(sock_connect(c->f->client_loop, &to, &client_events, c, &c->sock), ERR_OK);
+    if (sock_connect(c->f->client_loop, &to, &client_events, c, &c->sock) != ERR_OK) {
+        c->ended = true; /* out of memory, in those tests */
+        c->f->done++;
+        return;
+    }
     sock_want(c->sock, true, true);
 }
 
@@ -292,6 +303,62 @@ random_frames_come_back_in_order(void **state)
     }
 }
 
+/* The nth allocation fails: a connection may be lost for it, nothing else. */
+static void
+any_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth <= 150; nth++) {
+        struct fixture f;
+        struct client clients[CLIENTS];
+        fixture_start(&f, 11, (struct net_server_opts){0});
+        for (int i = 0; i < CLIENTS; i++) {
+            client_make(&f, &clients[i]);
+            loop_post(f.client_loop, &clients[i].start);
+        }
+        mem_fail_after(nth);
+        assert_true(sim_run_until(f.sim, all_done, &f, 600000));
+        mem_fail_after(0);
+        net_server_stop(f.server, 5000, on_stopped, &f);
+        assert_true(sim_run_until(f.sim, is_quiet, &f, 60000));
+        for (int i = 0; i < CLIENTS; i++) {
+            free(clients[i].out);
+            free(clients[i].expected);
+        }
+        fixture_end(&f);
+    }
+}
+
+/* The host dies in the middle of it: what is freed afterwards is memory only. */
+static void
+a_crash_at_any_operation_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth <= 120; nth += 3) {
+        struct fixture f;
+        struct client clients[CLIENTS];
+        fixture_start(&f, 5, (struct net_server_opts){0});
+        for (int i = 0; i < CLIENTS; i++) {
+            client_make(&f, &clients[i]);
+            for (size_t at = 0; at < clients[i].out_len; at += 4 + load_be32(clients[i].out + at))
+                clients[i].out[at + 4] = 'E'; /* no timers of the handler's */
+            memcpy(clients[i].expected, clients[i].out, clients[i].out_len);
+            clients[i].expected_len = clients[i].out_len;
+            loop_post(f.client_loop, &clients[i].start);
+        }
+        sim_host_crash_at(f.host, SIM_CRASH_KILL, nth);
+        sim_run_ms(f.sim, 2000);
+        assert_true(sim_host_is_down(f.host));
+        for (int i = 0; i < CLIENTS; i++) {
+            if (clients[i].sock != NULL)
+                sock_close(&clients[i].sock);
+            free(clients[i].out);
+            free(clients[i].expected);
+        }
+        fixture_end(&f);
+    }
+}
+
 static void
 the_same_seed_gives_the_same_trace(void **state)
 {
@@ -335,5 +402,7 @@ idle_and_slow_peers_are_closed_in_time(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(random_frames_come_back_in_order),
+    cmocka_unit_test(any_allocation_may_fail),
+    cmocka_unit_test(a_crash_at_any_operation_leaves_nothing_behind),
     cmocka_unit_test(the_same_seed_gives_the_same_trace),
     cmocka_unit_test(idle_and_slow_peers_are_closed_in_time))
