@@ -606,10 +606,15 @@ topic_deleted(struct broker_coord *coord, const struct meta_topic *topic)
         if (slot == NULL)
             continue;
         mutex_lock(&slot->lock);
-        if (coord_shard_ready(slot->shard) == PROTO_ERROR_NONE) {
+        bool more = coord_shard_ready(slot->shard) == PROTO_ERROR_NONE;
+        while (more) {
+            int64_t written = coord_shard_last_written(slot->shard);
             enter(slot);
-            coord_group_topic_deleted(slot->shard, topic->name, topic->id);
+            more = !coord_group_topic_deleted(slot->shard, topic->name, topic->id);
             after(slot);
+            /* Without progress there is no memory, or no leader: expiry will find the rest. */
+            more = more && coord_shard_ready(slot->shard) == PROTO_ERROR_NONE &&
+                   coord_shard_last_written(slot->shard) > written;
         }
         mutex_unlock(&slot->lock);
     }

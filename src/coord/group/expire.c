@@ -159,7 +159,7 @@ coord_offsets_expire(void *ctx, struct coord_timer *timer)
 
 /* ---- a deleted topic ---- */
 
-static void
+static bool
 topic_deleted(struct sweep *sweep, const struct offset_store *store)
 {
     struct offset_group *group, *next;
@@ -169,25 +169,27 @@ topic_deleted(struct sweep *sweep, const struct offset_store *store)
         if (coord_offset_group_topic(group, sweep->topic) == NULL)
             continue;
         if (!coord_str_dup(group->id, &id))
-            return;
+            return false;
         bool ok = sweep_group(sweep, store, id);
         coord_str_free(&id);
         if (!ok)
-            return;
+            return false;
     }
+    return true;
 }
 
-void
+bool
 coord_group_topic_deleted(struct coord_shard *shard, struct str topic, struct uuid topic_id)
 {
     struct group_machine *machine = coord_group_of(shard);
     struct sweep sweep = {.machine = machine, .topic = topic, .topic_id = topic_id};
     struct offset_txn *txn, *next;
 
-    topic_deleted(&sweep, &machine->offsets);
+    bool ok = topic_deleted(&sweep, &machine->offsets);
     HASH_ITER (hh, machine->txns, txn, next) {
-        topic_deleted(&sweep, &txn->store);
+        ok = ok && topic_deleted(&sweep, &txn->store);
     }
+    return ok;
 }
 
 /* ---- DeleteGroups ---- */

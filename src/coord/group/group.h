@@ -145,8 +145,10 @@ void coord_group_delete(struct coord_shard *shard, struct str group_id, struct c
 
 /* ---- events ---- */
 
-/* A topic was deleted: its offsets go, in batches of at most what one batch holds. */
-void coord_group_topic_deleted(struct coord_shard *shard, struct str topic, struct uuid topic_id);
+/* A topic was deleted: its offsets go (of another id: they stay). False: there were more than one
+ * flush holds, or no memory; flush and call again. */
+MUST_USE bool coord_group_topic_deleted(
+    struct coord_shard *shard, struct str topic, struct uuid topic_id);
 
 /* ---- for tests and metrics ---- */
 

@@ -259,7 +259,7 @@ offsets_of_a_deleted_topic_go_by_its_id(void **state)
         assert_int_equal(commit(&fx, "h", "u", p, p), PROTO_ERROR_NONE);
     }
     fixture_enter(&fx);
-    coord_group_topic_deleted(fx.shard, STR("t"), (struct uuid){{1}});
+    assert_true(coord_group_topic_deleted(fx.shard, STR("t"), (struct uuid){{1}}));
     fixture_settle(&fx);
     assert_int_equal(call_fetch(&fx, "g", "t", 3, false), -1);
     assert_int_equal(call_fetch(&fx, "h", "u", 3, false), 3);

@@ -116,6 +116,67 @@ every_record_of_apaches_is_written_byte_for_byte(void **state)
     free(log);
 }
 
+static uint64_t
+next(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x >> 11;
+}
+
+/* A copy with some bytes changed, perhaps cut short. */
+static struct bytes
+damaged(struct bytes from, uint8_t *room, uint64_t *x)
+{
+    if (from.data == NULL || next(x) % 20 == 0)
+        return BYTES_NULL;
+    memcpy(room, from.data, from.len);
+    for (uint64_t n = next(x) % 4; n > 0 && from.len > 2; n--)
+        room[2 + next(x) % (from.len - 2)] = (uint8_t)next(x);
+    size_t len = next(x) % 4 == 0 ? next(x) % (from.len + 1) : from.len;
+    return (struct bytes){room, len};
+}
+
+static void
+damaged_records_harm_nobody(void **state)
+{
+    size_t len;
+    uint64_t x = test_seed(3) * 2 + 1;
+    (void)state;
+    uint8_t *log = read_all(VECTORS_DIR "/apache_consumer_offsets.log", &len);
+    for (int round = 0; round < 300; round++) {
+        struct fixture fx;
+        uint8_t key[512], value[512];
+        fixture_open(&fx);
+        for (size_t at = 0; at < len;) {
+            struct batch_view view;
+            struct batch_iter it;
+            struct batch_record record;
+            assert_int_equal(batch_parse((struct bytes){log + at, len - at}, &view), ERR_OK);
+            at += view.size_bytes;
+            if (batch_is_control(&view))
+                continue;
+            assert_int_equal(batch_iter_init(&it, &view, NULL, NULL), ERR_OK);
+            while (batch_iter_next(&it, &record)) {
+                struct coord_record bad = {.offset = record.offset,
+                    .producer_id = next(&x) % 5 == 0 ? 1 : -1,
+                    .key = damaged(record.key, key, &x),
+                    .value = damaged(record.value, value, &x)};
+                if (bad.key.data == NULL)
+                    continue;
+                assert_int_equal(coord_record_apply(coord_shard_machine(fx.shard), &bad), ERR_OK);
+            }
+        }
+        assert_int_equal(coord_record_end_txn(coord_shard_machine(fx.shard), 1, true), ERR_OK);
+        coord_group_machine.loaded(coord_shard_machine(fx.shard));
+        fixture_advance(&fx, 3600000);
+        fixture_text_free(fixture_dump(&fx));
+        fixture_close(&fx);
+    }
+    free(log);
+}
+
 static void
 a_segment_of_ours_is_left_for_apaches_tool(void **state)
 {
@@ -166,4 +227,5 @@ a_segment_of_ours_is_left_for_apaches_tool(void **state)
 
 TEST_MAIN(cmocka_unit_test(apaches_log_gives_what_its_admin_client_saw),
     cmocka_unit_test(every_record_of_apaches_is_written_byte_for_byte),
+    cmocka_unit_test(damaged_records_harm_nobody),
     cmocka_unit_test(a_segment_of_ours_is_left_for_apaches_tool))
