@@ -443,6 +443,7 @@ node_metadata_free(struct node_metadata **metadata)
     if (md->flush.running)
         log_flush_abandon(&md->flush.flush);
     raft_free(&md->raft);
+    metadata_store_fini(md);
     log_validator_free(&md->validator);
     meta_image_unref(&md->latest);
     meta_image_unref(&md->committed);

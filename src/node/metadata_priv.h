@@ -65,6 +65,12 @@ struct node_metadata {
     struct metadata_registration registration;
     struct arena scratch; /* records of one operation */
     int64_t bytes_since_snapshot;
+    /* Values of the newest control records that say who votes (KIP-853), as they stand in the log;
+     * owned, NULL under kraft.version 0. Snapshots begin with them. */
+    struct metadata_control {
+        uint8_t *value;
+        size_t len;
+    } kraft_version, kraft_voters;
     bool stopping;
     /* Shared. */
     struct mutex mutex; /* rank MAILBOX: inbox, committed */
@@ -84,6 +90,7 @@ enum err metadata_store_quorum_state(void *ctx, struct bytes text);
 enum err metadata_store_append(void *ctx, uint8_t *batches, size_t len);
 void metadata_store_want_flush(void *ctx);
 void metadata_store_snapshot(struct node_metadata *md);
+void metadata_store_fini(struct node_metadata *md);
 /* metadata_register.c */
 void metadata_registration_start(struct node_metadata *md);
 /* metadata.c */

@@ -41,11 +41,47 @@ struct replay {
 };
 
 static enum err
+keep_control(struct metadata_control *control, struct bytes value)
+{
+    uint8_t *copy = mem_alloc(value.len + 1);
+    if (copy == NULL)
+        return ERR_NOMEM;
+    if (value.len > 0)
+        memcpy(copy, value.data, value.len);
+    mem_free(control->value);
+    *control = (struct metadata_control){copy, value.len};
+    return ERR_OK;
+}
+
+/* Who votes stands nowhere else: once a snapshot replaces the log it must be in there, or Apache
+ * finds a directory without voters and never elects. */
+static enum err
+replay_control(struct replay *replay, const struct batch_view *batch)
+{
+    struct batch_iter iter;
+    struct batch_record record;
+    enum err err = batch_iter_init(&iter, batch, replay->compress, &replay->scratch);
+    while (err == ERR_OK && batch_iter_next(&iter, &record)) {
+        enum batch_control_type type;
+        err = batch_control_key_parse(record.key, &type);
+        if (err == ERR_OK && type == BATCH_CONTROL_KRAFT_VERSION)
+            err = keep_control(&replay->md->kraft_version, record.value);
+        else if (err == ERR_OK && type == BATCH_CONTROL_KRAFT_VOTERS)
+            err = keep_control(&replay->md->kraft_voters, record.value);
+    }
+    return err == ERR_OK ? iter.err : err;
+}
+
+static enum err
 replay_batch(struct replay *replay, const struct batch_view *batch)
 {
     struct batch_iter iter;
     struct batch_record record;
-    if (!batch_is_control(batch)) {
+    if (batch_is_control(batch)) {
+        enum err err = replay_control(replay, batch);
+        if (err != ERR_OK)
+            return err;
+    } else {
         enum err err = batch_iter_init(&iter, batch, replay->compress, &replay->scratch);
         if (err != ERR_OK)
             return err;
@@ -414,13 +450,37 @@ put_records(void *ctx, const struct meta_records *records)
     return put_batch(ctx, records->items, records->count, false);
 }
 
+/* One batch, as Apache writes it: the header, then who votes when the log says so. */
 static enum err
 put_header(struct snapshot *snapshot, int64_t last_timestamp_ms, int64_t now_ms)
 {
     struct proto_snapshot_header_record header = {
         .version = 0, .last_contained_log_timestamp = last_timestamp_ms};
-    return put_control(snapshot, BATCH_CONTROL_SNAPSHOT_HEADER,
-        &proto_snapshot_header_record_schema, &header, now_ms);
+    const struct metadata_control *controls[] = {
+        &snapshot->md->kraft_version, &snapshot->md->kraft_voters};
+    static const enum batch_control_type types[] = {
+        BATCH_CONTROL_SNAPSHOT_HEADER, BATCH_CONTROL_KRAFT_VERSION, BATCH_CONTROL_KRAFT_VOTERS};
+    uint8_t keys[COUNT_OF(types)][BATCH_CONTROL_KEY_SIZE];
+    struct batch_builder_record records[COUNT_OF(types)];
+    struct writer value;
+    int count = 0;
+    writer_init(&value, CONTROL_VALUE_MAX);
+    enum err err = proto_encode(&proto_snapshot_header_record_schema, 0, &header, &value);
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        struct bytes content = i == 0
+                                   ? buf_bytes(&value.buf)
+                                   : (struct bytes){controls[i - 1]->value, controls[i - 1]->len};
+        if (content.data == NULL)
+            continue;
+        batch_control_key_write(keys[count], types[i]);
+        records[count] = (struct batch_builder_record){
+            .timestamp = now_ms, .key = {keys[count], BATCH_CONTROL_KEY_SIZE}, .value = content};
+        count++;
+    }
+    if (err == ERR_OK)
+        err = put_batch(snapshot, records, count, true);
+    writer_fini(&value);
+    return err;
 }
 
 static enum err
@@ -502,4 +562,13 @@ metadata_store_snapshot(struct node_metadata *md)
     else
         diag_event(
             md->diag, DIAG_INFO, MODULE, "snapshot_written", DIAG_I64("end_offset", end_offset));
+}
+
+void
+metadata_store_fini(struct node_metadata *md)
+{
+    mem_free(md->kraft_version.value);
+    mem_free(md->kraft_voters.value);
+    md->kraft_version = (struct metadata_control){NULL, 0};
+    md->kraft_voters = (struct metadata_control){NULL, 0};
 }
