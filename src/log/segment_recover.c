@@ -147,6 +147,7 @@ trusted_count(struct log_segment *seg, enum segment_index which, int64_t offset,
         int64_t second =
             segment_index_key_of(time ? SEGMENT_KEY_TIME : SEGMENT_KEY_POSITION, entry);
         if (relative <= offset_last || relative > relative_max || second <= second_last ||
+            (time && relative == 0 && second == 0) || /* nothing was ever written there */
             (!time && (second <= 0 || second >= seg->size_bytes)))
             break;
         offset_last = relative;
