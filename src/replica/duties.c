@@ -46,7 +46,11 @@ look(struct replica_partition *part, void *ctx)
 static void
 sweep_one(void *ctx, struct replica_partition *part)
 {
-    with_log(part, look, ctx);
+    struct replica_manager *mgr = ctx;
+
+    with_log(part, look, NULL);
+    if (atomic_exchange(&part->resigned_untold, false) && mgr->opts.events.resigned != NULL)
+        mgr->opts.events.resigned(mgr->opts.events.ctx, part);
 }
 
 /* Whoever asks while it runs makes it run again: the failure may be behind where it is. */
@@ -57,7 +61,7 @@ sweep_run(struct pool_work *work)
     int asked = atomic_load(&mgr->sweeps_asked);
 
     ASSERT(asked > 0);
-    replica_manager_each(mgr, sweep_one, NULL);
+    replica_manager_each(mgr, sweep_one, mgr);
     if (atomic_fetch_sub(&mgr->sweeps_asked, asked) > asked)
         pool_submit(mgr->opts.pool, work);
 }

@@ -287,14 +287,15 @@ tell_resigned(struct replica_manager *mgr, struct replica_partition *part)
         mgr->opts.events.resigned(mgr->opts.events.ctx, part);
 }
 
-/* One log failed, and its directory with it: the others there follow. */
+/* One log failed, and its directory with it: the others there follow. The caller may hold a lock of
+ * whoever wants to hear of the resignation, so the sweep tells. */
 static void
 partition_failed(void *ctx, struct replica_partition *part, enum err err)
 {
     struct replica_manager *mgr = ctx;
 
     (void)err;
-    tell_resigned(mgr, part);
+    atomic_store(&part->resigned_untold, true);
     replica_manager_dir_failed(mgr);
 }
 

@@ -51,6 +51,7 @@ struct replica_partition {
     int32_t index;
     struct str topic; /* points behind the struct */
     _Atomic int refs;
+    atomic_bool resigned_untold; /* the manager's: failed, and its events not called yet */
 
     struct mutex mutex;
     /* Under the mutex. */
