@@ -409,7 +409,10 @@ grow_topic(struct meta_op *op,
     const struct meta_topic *topic = meta_image_topic(op->image, wanted->name);
     struct str message = STR_NULL;
     enum proto_error error = PROTO_ERROR_NONE;
-    int32_t added = topic == NULL ? 0 : wanted->count - topic->partition_count;
+    /* A count below zero is any client's to send. */
+    int32_t added = topic == NULL        ? 0
+                    : wanted->count < 0 ? -1
+                                         : wanted->count - topic->partition_count;
     int32_t replica_count =
         topic == NULL || topic->partition_count == 0 ? 1 : topic->partitions[0]->replicas.count;
     if (topic == NULL) {
