@@ -72,7 +72,10 @@ add_records(struct group_machine *machine, const struct proto_offset_commit_requ
     int16_t *errors)
 {
     int64_t now_ms = coord_shard_wall_ms(machine->shard);
-    int64_t expire_ms = request->retention_time_ms == -1 ? -1 : now_ms + request->retention_time_ms;
+    int64_t retention_ms = request->retention_time_ms;
+    int64_t expire_ms = -1;
+    if (retention_ms != -1) /* any client's number */
+        expire_ms = retention_ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + retention_ms;
     size_t metadata_max = (size_t)machine->config->offset_metadata_bytes_max;
     int32_t at = 0;
 
