@@ -130,6 +130,12 @@ coord_shard_index(const struct coord_shard *shard)
     return shard->opts.index;
 }
 
+size_t
+coord_shard_batch_size_max(const struct coord_shard *shard)
+{
+    return shard->opts.batch_size_max;
+}
+
 int32_t
 coord_shard_leader_epoch(const struct coord_shard *shard)
 {

@@ -115,6 +115,7 @@ void coord_shard_free(struct coord_shard **shard); /* must be unloaded */
 
 enum coord_shard_state coord_shard_state(const struct coord_shard *shard);
 int32_t coord_shard_index(const struct coord_shard *shard);
+size_t coord_shard_batch_size_max(const struct coord_shard *shard);
 int32_t coord_shard_leader_epoch(const struct coord_shard *shard);
 /* NONE when active, COORDINATOR_LOAD_IN_PROGRESS, or NOT_COORDINATOR. */
 enum proto_error coord_shard_ready(const struct coord_shard *shard);

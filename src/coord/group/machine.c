@@ -4,9 +4,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
-/* A record that no batch holds is refused anyway; this only bounds the scratch. */
-enum { RECORD_SCRATCH_BYTES = 64 << 20 };
-
 struct coord_group_config
 coord_group_config_default(void)
 {
@@ -30,8 +27,9 @@ create(void *ctx, struct coord_shard *shard, void **out)
         return ERR_NOMEM;
     machine->shard = shard;
     machine->config = ctx;
-    writer_init(&machine->key, RECORD_SCRATCH_BYTES);
-    writer_init(&machine->value, RECORD_SCRATCH_BYTES);
+    /* A record that no batch holds is refused anyway. */
+    writer_init(&machine->key, coord_shard_batch_size_max(shard));
+    writer_init(&machine->value, coord_shard_batch_size_max(shard));
     coord_timer_init(&machine->expiry, coord_offsets_expire);
     *out = machine;
     return ERR_OK;
