@@ -167,6 +167,20 @@ log_writable(const struct log *log)
     UNREACHABLE();
 }
 
+/* After a failed sync the kernel takes the pages for clean: a process that starts again reads them,
+ * and its own sync would succeed without writing them. This name tells it to write them once more.
+ * It need not be durable itself: when the machine goes down the pages are gone with it. */
+static void
+leave_unsynced_marker(struct log *log)
+{
+    char path[LOG_PATH_MAX];
+    struct env_file *file;
+    if (!log_file_in(log, path, LOG_UNSYNCED_FILE))
+        return;
+    if (env_open(log->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file) == ERR_OK)
+        env_file_close(&file);
+}
+
 enum err
 log_fail(struct log *log, enum err err)
 {
@@ -177,6 +191,7 @@ log_fail(struct log *log, enum err err)
     diag_event(env_diag(log->env), DIAG_ERROR, "log", "log_failed", DIAG_Z("dir", log->home.dir),
         DIAG_ERR("cause", err));
     atomic_store(&log->host->offline, true);
+    leave_unsynced_marker(log);
     if (log->host->failed != NULL)
         log->host->failed(log->host, err);
     return err;
@@ -186,7 +201,7 @@ enum err
 log_judge(struct log *log, enum err err)
 {
     if (err == ERR_OK || err == ERR_NOMEM || err == ERR_NOSPACE || err == ERR_AGAIN ||
-        err == ERR_INVALID || err == ERR_CORRUPT)
+        err == ERR_INVALID || err == ERR_CORRUPT || err == ERR_LIMIT)
         return err;
     return log_fail(log, err);
 }

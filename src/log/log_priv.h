@@ -21,6 +21,7 @@ struct log_cursor {
 
 /* Names of files that Kafka ignores. */
 #define LOG_CORRUPT_FILE "moldau-corrupt"
+#define LOG_UNSYNCED_FILE "moldau-unsynced" /* see log_fail */
 #define LOG_EPOCH_FILE "leader-epoch-checkpoint"
 #define LOG_METADATA_FILE "partition.metadata"
 

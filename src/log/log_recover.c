@@ -5,6 +5,7 @@
  * damage stays where it is and the log becomes CORRUPT, with a marker file that outlives restarts.
  * What survives is synced before anybody may read it: else a second crash could take back what a
  * consumer had seen (KAFKA-10101).
+ * After a failed sync it is written again first, or that sync would write nothing.
  * See docs/decisions/recovery-torn-or-corrupt.md.
  * Threads: nobody else knows the log yet. */
 #include <string.h>
@@ -23,7 +24,10 @@ struct recovery {
     int64_t high_watermark; /* as checkpointed */
     int64_t expected;       /* next offset */
     int64_t bytes;
+    bool rewrite; /* what is read is perhaps in the page cache only, and clean there */
 };
+
+enum { REWRITE_CHUNK = 1 << 18 };
 
 /* ---- the marker of a corrupt log ---- */
 
@@ -110,6 +114,50 @@ gap_is_a_lie(
            next.base_offset <= batch_last_offset(batch);
 }
 
+/* ---- after a failed sync ---- */
+
+/* Writes what stands in [from, to) over itself, so that the next sync has it to write. */
+static enum err
+rewrite(struct recovery *r, struct log_segment *seg, int64_t from, int64_t to)
+{
+    struct env_file *file = NULL;
+    uint8_t *chunk = mem_alloc(REWRITE_CHUNK);
+    enum err err = chunk == NULL ? ERR_NOMEM : segment_file(seg, &file);
+    ASSERT(r->rewrite && from <= to);
+    while (err == ERR_OK && from < to) {
+        size_t n, len = to - from < REWRITE_CHUNK ? (size_t)(to - from) : (size_t)REWRITE_CHUNK;
+        err = env_read_at(file, from, chunk, len, &n);
+        if (err == ERR_OK && n < len)
+            err = ERR_TRUNCATED;
+        if (err == ERR_OK)
+            err = env_write_at(file, from, (struct bytes){chunk, len});
+        from += (int64_t)len;
+    }
+    if (file != NULL)
+        env_file_close(&file);
+    mem_free(chunk);
+    return err;
+}
+
+static bool
+has_unsynced_marker(struct log *log)
+{
+    char path[LOG_PATH_MAX];
+    struct env_stat st;
+    return log_file_in(log, path, LOG_UNSYNCED_FILE) && env_stat(log->env, path, &st) == ERR_OK;
+}
+
+static enum err
+clear_unsynced_marker(struct log *log)
+{
+    char path[LOG_PATH_MAX];
+    if (!log_file_in(log, path, LOG_UNSYNCED_FILE))
+        return ERR_INVALID;
+    return env_unlink(log->env, path);
+}
+
+/* ---- segments ---- */
+
 /* Checks batches from `position` on. RANGE: all are good. CORRUPT: a bad one at *position. */
 static enum err
 scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
@@ -131,8 +179,15 @@ scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
         at += (int64_t)batch.size_bytes;
     }
     segment_scan_end(&scan);
+    if (err == ERR_TRUNCATED)
+        err = ERR_CORRUPT;
+    if (r->rewrite && (err == ERR_RANGE || err == ERR_CORRUPT)) {
+        enum err written = rewrite(r, seg, *position, at);
+        if (written != ERR_OK)
+            return written == ERR_TRUNCATED ? ERR_IO : written;
+    }
     *position = at;
-    return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
+    return err;
 }
 
 static bool
@@ -316,7 +371,8 @@ log_recover(struct log *log, int64_t recovery_point, int64_t durable_end, int64_
     struct recovery r = {.log = log,
         .recovery_point = recovery_point,
         .durable_end = durable_end,
-        .high_watermark = high_watermark};
+        .high_watermark = high_watermark,
+        .rewrite = has_unsynced_marker(log)};
     int64_t position = 0;
     bool stop = false;
     /* The segment before counts too when the recovery point is the very end of it: it may have been
@@ -336,7 +392,8 @@ log_recover(struct log *log, int64_t recovery_point, int64_t durable_end, int64_
         log_mark_corrupt(log, r.expected, durable_end, "committed data is missing");
     atomic_fetch_add(&log->host->bytes_scanned, r.bytes);
     atomic_fetch_add(&log->host->logs_recovered, 1);
-    return recovery_sync(log, first);
+    err = recovery_sync(log, first);
+    return err == ERR_OK && r.rewrite ? clear_unsynced_marker(log) : err;
 }
 
 enum err
