@@ -62,6 +62,43 @@ file_cache_get(struct file_cache *cache, struct file_slot *slot)
     return file;
 }
 
+static void
+file_cache_halve(struct file_cache *cache)
+{
+    int32_t keep = (int32_t)(file_cache_count(cache) / 2);
+    for (;;) {
+        struct env_file *file = NULL;
+        mutex_lock(&cache->mutex);
+        if (cache->count > keep) {
+            struct file_slot *oldest = LIST_ENTRY(list_pop(&cache->used), struct file_slot, link);
+            file = oldest->file;
+            oldest->file = NULL;
+            cache->count--;
+        }
+        mutex_unlock(&cache->mutex);
+        if (file == NULL)
+            return;
+        env_file_close(&file);
+    }
+}
+
+enum err
+file_cache_open(struct file_cache *cache, struct env *env, struct file_slot *slot, const char *path,
+    int flags, struct env_file **out)
+{
+    struct env_file *file;
+    enum err err = env_open(env, path, flags, &file);
+    if (err == ERR_LIMIT) {
+        file_cache_halve(cache);
+        err = env_open(env, path, flags, &file);
+    }
+    if (err != ERR_OK)
+        return err;
+    file_cache_put(cache, slot, file);
+    *out = file;
+    return ERR_OK;
+}
+
 void
 file_cache_put(struct file_cache *cache, struct file_slot *slot, struct env_file *file)
 {

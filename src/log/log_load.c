@@ -214,7 +214,7 @@ load_one(void *ctx, int32_t i)
         .host = &item->dir->host,
     };
     item->err = log_open(&opts, &item->log);
-    if (item->err != ERR_OK && item->err != ERR_NOMEM &&
+    if (item->err != ERR_OK && item->err != ERR_NOMEM && item->err != ERR_LIMIT &&
         !atomic_exchange(&item->dir->host.offline, true))
         item->dir->host.failed(&item->dir->host, item->err);
     int64_t done = atomic_fetch_add(&mgr->logs_loaded, 1) + 1;
@@ -239,8 +239,8 @@ open_all(struct load *l)
     for (int32_t i = 0; i < count && err == ERR_OK; i++) {
         struct managed_log *entry;
         item = l->array[i];
-        if (item->err == ERR_NOMEM)
-            err = ERR_NOMEM;
+        if (item->err == ERR_NOMEM || item->err == ERR_LIMIT)
+            err = item->err; /* this process, not the disk */
         if (item->log == NULL)
             continue;
         err = log_manager_add(l->mgr, item->dir, item->log, &entry);

@@ -17,7 +17,7 @@
 #include "log/log_manager_priv.h"
 #include "log/log_priv.h"
 
-enum { OPEN_FILES_DEFAULT = 4096 };
+enum { OPEN_FILES_DEFAULT = 512 };
 
 bool
 log_key(char out[LOG_KEY_SIZE], struct str topic, int32_t partition)
@@ -397,7 +397,7 @@ create_locked(struct log_manager *mgr, const struct log_open_opts *opts, struct 
             log_abandon(&log);
     }
     if (err != ERR_OK) {
-        if (err != ERR_NOMEM && err != ERR_NOSPACE && err != ERR_INVALID &&
+        if (err != ERR_NOMEM && err != ERR_NOSPACE && err != ERR_INVALID && err != ERR_LIMIT &&
             err != ERR_WRONG_STATE && !atomic_exchange(&dir->host.offline, true))
             host_failed(&dir->host, err);
         return err;

@@ -416,6 +416,9 @@ log_open(const struct log_open_opts *opts, struct log **out)
         log_free(log);
         return err;
     }
+    /* Most logs are idle; descriptors are for those that are not. */
+    for (int32_t i = 0; i < log->segment_count; i++)
+        segment_let_go(log->segments[i]);
     log_check(log);
     *out = log;
     return ERR_OK;

@@ -38,14 +38,14 @@ segment_create(struct segment_home *home, int64_t base_offset, struct log_segmen
     if (err != ERR_OK)
         return err;
     struct env_file *file;
-    err = env_open(home->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
+    err = file_cache_open(home->files, home->env, &seg->slot, path,
+        ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
     if (err != ERR_OK) {
         mem_free(seg);
         return err;
     }
     if (home->config->preallocate && env_preallocate(file, home->config->segment_bytes) == ERR_OK)
         seg->preallocated = true; /* otherwise just slower */
-    file_cache_put(home->files, &seg->slot, file);
     env_file_close(&file);
     seg->mtime_ms = seg->created_ms;
     seg->max_timestamp = BATCH_NO_TIMESTAMP;
@@ -73,6 +73,16 @@ segment_open(struct segment_home *home, int64_t base_offset, int64_t size_bytes,
     }
     *out = seg;
     return ERR_OK;
+}
+
+void
+segment_let_go(struct log_segment *seg)
+{
+    struct file_cache *files = seg->home->files;
+    file_cache_drop(files, &seg->slot);
+    file_cache_drop(files, &seg->txn_slot);
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++)
+        file_cache_drop(files, &seg->index[i].slot);
 }
 
 void
@@ -106,10 +116,10 @@ segment_file(struct log_segment *seg, struct env_file **out)
         char path[LOG_PATH_MAX];
         if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_LOG))
             return ERR_INVALID;
-        enum err err = env_open(home->env, path, ENV_OPEN_WRITE, &file);
+        enum err err =
+            file_cache_open(home->files, home->env, &seg->slot, path, ENV_OPEN_WRITE, &file);
         if (err != ERR_OK)
             return err;
-        file_cache_put(home->files, &seg->slot, file);
     }
     *out = file;
     return ERR_OK;

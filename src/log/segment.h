@@ -77,6 +77,8 @@ MUST_USE enum err segment_open(struct segment_home *home, int64_t base_offset, i
     int64_t mtime_ms, struct log_segment **out);
 /* Frees the memory, touches no file but closes them. */
 void segment_free(struct log_segment **seg);
+/* Closes cached files; they are opened again when needed. */
+void segment_let_go(struct log_segment *seg);
 /* A reference to the file of batches. */
 MUST_USE enum err segment_file(struct log_segment *seg, struct env_file **out);
 

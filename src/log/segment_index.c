@@ -62,11 +62,10 @@ index_file(struct log_segment *seg, enum segment_index which, bool create, struc
         char path[LOG_PATH_MAX];
         if (!log_file_path(path, home->dir, seg->base_offset, file_kinds[which]))
             return ERR_INVALID;
-        enum err err =
-            env_open(home->env, path, ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);
+        enum err err = file_cache_open(home->files, home->env, &seg->index[which].slot, path,
+            ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);
         if (err != ERR_OK)
             return err;
-        file_cache_put(home->files, &seg->index[which].slot, file);
     }
     *out = file;
     return ERR_OK;

@@ -17,11 +17,10 @@ txn_file(struct log_segment *seg, bool create, struct env_file **out)
         char path[LOG_PATH_MAX];
         if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_TXNINDEX))
             return ERR_INVALID;
-        enum err err =
-            env_open(home->env, path, ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);
+        enum err err = file_cache_open(home->files, home->env, &seg->txn_slot, path,
+            ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);
         if (err != ERR_OK)
             return err;
-        file_cache_put(home->files, &seg->txn_slot, file);
     }
     *out = file;
     return ERR_OK;

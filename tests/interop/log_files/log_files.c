@@ -2,11 +2,14 @@
  *
  *     log_files write DIR          several segments, transactions, epochs, then a clean close
  *     log_files read PARENT NAME   opens PARENT/NAME cleanly and prints end offset and batches
- *     log_files recover PARENT NAME   the same as after an unclean stop */
+ *     log_files recover PARENT NAME   the same as after an unclean stop
+ *     log_files many DIR COUNT     makes and opens so many logs and says how long it took */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "log/file_name.h"
+#include "log/log_manager.h"
 #include "log_fixture.h"
 
 static int
@@ -87,6 +90,48 @@ read_dir(const char *parent, const char *name, bool clean)
     return 0;
 }
 
+/* How long many logs take to create, close and open. */
+static int
+many(const char *dir, int count)
+{
+    struct env *env;
+    struct pool *pool;
+    struct log_manager *mgr;
+    struct env_real_opts env_opts = {.level_min = DIAG_INFO, .diag_fd = 2};
+    const char *dirs[] = {dir};
+    if (env_real_new(&env_opts, &env) != ERR_OK || pool_new(env, "io", 2, &pool) != ERR_OK)
+        return 1;
+    struct log_manager_opts opts = {.env = env,
+        .dirs = dirs,
+        .dir_count = 1,
+        .pool = pool,
+        .cluster_id = STR("c"),
+        .format = true};
+    log_config_default(&opts.config);
+    int64_t t0 = env_now_ms(env);
+    assert_int_equal(log_manager_open(&opts, &mgr), ERR_OK);
+    int64_t t1 = env_now_ms(env);
+    for (int32_t i = log_manager_log_count(mgr); i < count; i++) {
+        struct log *log;
+        struct log_fixture fx;
+        struct uuid id = {{1}};
+        assert_int_equal(log_manager_create(mgr, STR("t"), i, id, NULL, UUID_ZERO, &log), ERR_OK);
+        fixture_init_in(&fx, env, dir);
+        fx.log = log;
+        fixture_add(&fx, 1, 100);
+        fx.log = NULL;
+        fixture_fini(&fx);
+    }
+    int64_t t2 = env_now_ms(env);
+    log_manager_close(&mgr, -1);
+    int64_t t3 = env_now_ms(env);
+    printf("open %lld ms, create %lld ms, close %lld ms\n", (long long)(t1 - t0),
+        (long long)(t2 - t1), (long long)(t3 - t2));
+    pool_free(&pool);
+    env_free(&env);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -96,6 +141,8 @@ main(int argc, char **argv)
         return read_dir(argv[2], argv[3], true);
     if (argc == 4 && strcmp(argv[1], "recover") == 0)
         return read_dir(argv[2], argv[3], false);
-    fprintf(stderr, "usage: log_files write DIR | read PARENT NAME | recover PARENT NAME\n");
+    if (argc == 4 && strcmp(argv[1], "many") == 0)
+        return many(argv[2], atoi(argv[3]));
+    fprintf(stderr, "usage: log_files write DIR | read PARENT NAME | recover PARENT NAME | many DIR COUNT\n");
     return 2;
 }

@@ -1,0 +1,125 @@
+/* Every disk operation of a log fails once, in turn; whatever comes out, what was acknowledged
+ * after a flush is there when the log is opened again. */
+#include <string.h>
+
+#include "log/log_priv.h"
+#include "log_fixture.h"
+#include "os/sim.h"
+
+struct room {
+    struct sim *sim;
+    struct sim_host *host;
+    struct log_fixture fx;
+};
+
+static void
+room_init(struct room *r)
+{
+    struct sim_opts opts = {
+        .seed = 1, .level_min = DIAG_LEVEL_COUNT, .wall_start_ms = 1700000000000};
+    struct env *env;
+    assert_int_equal(sim_new(&opts, &r->sim), ERR_OK);
+    assert_int_equal(sim_host_new(r->sim, "h", "10.0.0.1", &r->host), ERR_OK);
+    assert_int_equal(sim_host_boot(r->host, &env), ERR_OK);
+    assert_int_equal(env_mkdir_all(env, "data"), ERR_OK);
+    fixture_init_in(&r->fx, env, "data");
+    r->fx.timestamp = 1699999000000;
+    r->fx.config.segment_bytes = 3000;
+    r->fx.config.index_interval_bytes = 500;
+    fixture_open(&r->fx, true, 0, 0);
+}
+
+static void
+room_fini(struct room *r)
+{
+    struct env *env = r->fx.env;
+    fixture_fini(&r->fx);
+    env_free(&env);
+    sim_free(&r->sim);
+}
+
+/* Appends, flushes, truncates, closes; the first error ends it. Gives what a flush covered. */
+static enum err
+life(struct room *r, int64_t *flushed)
+{
+    struct log_append_result result;
+    struct fixture_batch batch = {.count = 2, .value_bytes = 200, .producer_id = 9};
+    enum err err = ERR_OK;
+    for (int i = 0; i < 12 && err == ERR_OK; i++) {
+        batch.base_sequence = i * 2;
+        err = fixture_append(&r->fx, &batch, &result);
+        if (err == ERR_OK)
+            assert_int_equal(result.reject, LOG_REJECT_NONE);
+        if (err == ERR_OK && i % 3 == 2) {
+            err = log_flush_now(r->fx.log);
+            *flushed = err == ERR_OK ? log_end_offset(r->fx.log) : *flushed;
+        }
+    }
+    return err;
+}
+
+static void
+each_operation_failing_once_loses_nothing_flushed(void **state)
+{
+    static const struct {
+        enum sim_op op;
+        enum err err;
+    } kinds[] = {{SIM_OP_WRITE, ERR_IO}, {SIM_OP_WRITE, ERR_NOSPACE}, {SIM_OP_SYNC, ERR_IO},
+        {SIM_OP_OPEN, ERR_IO}, {SIM_OP_OPEN, ERR_NOSPACE}, {SIM_OP_RENAME, ERR_IO},
+        {SIM_OP_READ, ERR_IO}, {SIM_OP_ANY, ERR_IO}};
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        for (uint64_t nth = 1; nth < 60; nth++) {
+            struct room r;
+            int64_t flushed = 0;
+            struct log_append_result result;
+            struct fixture_batch batch = {.count = 1, .value_bytes = 10};
+            room_init(&r);
+            sim_host_fail_nth(r.host, kinds[k].op, nth, kinds[k].err);
+            enum err err = life(&r, &flushed);
+            if (log_state(r.fx.log) == LOG_FAILED) {
+                assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_FAILED);
+                assert_int_equal(log_flush_now(r.fx.log), ERR_FAILED);
+            } else if (err == ERR_NOSPACE) {
+                assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_OK);
+                fixture_check_all(&r.fx);
+            }
+            sim_host_fail_nth(r.host, kinds[k].op, 1000000, ERR_IO);
+            fixture_kill(&r.fx, flushed, flushed);
+            assert_int_equal(log_state(r.fx.log), LOG_OPEN);
+            assert_true(log_end_offset(r.fx.log) >= flushed);
+            fixture_check_all(&r.fx);
+            room_fini(&r);
+            if (nth > 5 && err == ERR_OK && flushed == 24)
+                break; /* beyond the last operation */
+        }
+    }
+}
+
+static void
+a_full_disk_refuses_and_recovers_without_a_restart(void **state)
+{
+    struct room r;
+    struct log_append_result result;
+    struct fixture_batch batch = {.count = 1, .value_bytes = 800};
+    enum err err = ERR_OK;
+    (void)state;
+    room_init(&r);
+    struct sim_disk_faults full = {.capacity_bytes = 10000}, none = {0};
+    sim_host_disk_faults(r.host, &full);
+    for (int i = 0; i < 40 && err == ERR_OK; i++)
+        err = fixture_append(&r.fx, &batch, &result);
+    assert_int_equal(err, ERR_NOSPACE);
+    assert_int_equal(log_state(r.fx.log), LOG_OPEN);
+    int64_t end = log_end_offset(r.fx.log);
+    assert_true(end > 3);
+    fixture_check_all(&r.fx);
+    sim_host_disk_faults(r.host, &none);
+    assert_int_equal(fixture_add(&r.fx, 1, 800), end);
+    fixture_reopen(&r.fx);
+    fixture_check_all(&r.fx);
+    room_fini(&r);
+}
+
+TEST_MAIN(cmocka_unit_test(each_operation_failing_once_loses_nothing_flushed),
+    cmocka_unit_test(a_full_disk_refuses_and_recovers_without_a_restart))
