@@ -1,0 +1,63 @@
+"""What tests need beside the tree: programs of the build, and client libraries kept in build/cache."""
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+from tap import Skip
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CACHE = os.path.join(ROOT, "build/cache")
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            raise Skip(f"no {program} (script/setup --test installs it)")
+
+
+def once(name, make):
+    """Calls make(directory) the first time only, one process at a time; gives the directory."""
+    directory = os.path.join(CACHE, name)
+    os.makedirs(directory, exist_ok=True)
+    with open(directory + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(directory, ".complete")):
+            make(directory)
+            open(os.path.join(directory, ".complete"), "w").close()
+    return directory
+
+
+def run(*command, **options):
+    """A command to its end; its standard output as bytes; an AssertionError with its words when it fails."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=options.pop("timeout_s", 120), **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout[-1000:]}\n{done.stderr.decode()[-2000:]}")
+    return done.stdout
+
+
+def in_venv(name, *packages):
+    """Runs this program again inside a Python environment that has the packages (exact versions)."""
+    if os.environ.get("MOLDAU_TEST_VENV") == name:
+        return
+
+    def make(directory):
+        run(sys.executable, "-m", "venv", directory, timeout_s=300)
+        run(os.path.join(directory, "bin/pip"), "install", "-q", "--disable-pip-version-check", *packages, timeout_s=600)
+
+    python = os.path.join(once(name, make), "bin/python3")
+    os.execve(python, [python, *sys.argv], {**os.environ, "MOLDAU_TEST_VENV": name})
+
+
+def access_log(path, size_bytes, seed=1):
+    """Writes an access log of about that size to path."""
+    program = os.path.join(ROOT, "build/release/tests/lib/access_log")
+    if not os.path.exists(program):
+        program = os.path.join(once("access_log", lambda d: run(
+            "cc", "-O2", "-o", os.path.join(d, "access_log"), os.path.join(ROOT, "tests/lib/access_log.c"))), "access_log")
+    with open(path, "wb") as out:
+        subprocess.run([program, str(size_bytes), str(seed)], stdout=out, check=True)
+    return path
