@@ -24,6 +24,7 @@
 enum {
     CORDONED_METADATA_VERSION = 30,
     JBOD_METADATA_VERSION = 17,
+    ELR_METADATA_VERSION = 23,
     NO_LEADER = -1,
     LEADER_UNCHANGED = -2,
     FENCED_CLEAR = -1, /* BrokerRegistrationChange: 1 fences, -1 unfences */
@@ -128,18 +129,40 @@ meta_op_broker_registration(struct meta_op *op, void *response)
 
 /* ---- leaders ---- */
 
-/* Gives the partition a new leader, isr untouched. */
+/* Gives the partition a new leader. One that comes from outside the in-sync set (an eligible
+ * leader, KIP-966) becomes the set; the eligible ones are then no longer needed. */
 static void
 change_leader(struct meta_op *op, const struct meta_topic *topic,
     const struct meta_partition *partition, int32_t leader)
 {
     struct proto_partition_change_record record;
+    int16_t version = 0;
     proto_init(&proto_partition_change_record_schema, &record);
     record.partition_id = partition->index;
     record.topic_id = topic->id;
     record.leader = leader;
-    meta_records_add(op->records, META_RECORD_PARTITION_CHANGE, 0,
+    if (!meta_ids_contain(partition->isr, leader)) {
+        record.isr.items = &leader;
+        record.isr.count = 1;
+    }
+    if (partition->elr.count > 0 || partition->last_known_elr.count > 0) {
+        version = metadata_version(op) >= ELR_METADATA_VERSION ? 2 : 0;
+        record.eligible_leader_replicas.count = version == 2 ? 0 : -1;
+        record.last_known_elr.count = version == 2 ? 0 : -1;
+    }
+    meta_records_add(op->records, META_RECORD_PARTITION_CHANGE, version,
         &proto_partition_change_record_schema, &record);
+}
+
+/* Whether the broker may lead without losing what was committed. */
+static bool
+may_lead(const struct meta_partition *partition, int32_t broker_id)
+{
+    if (partition->isr.count > 0)
+        return meta_ids_contain(partition->isr, broker_id);
+    if (partition->elr.count > 0)
+        return meta_ids_contain(partition->elr, broker_id);
+    return partition->last_known_elr.count == 1 && partition->last_known_elr.items[0] == broker_id;
 }
 
 static void
@@ -149,7 +172,7 @@ lead_leaderless(struct meta_op *op, int32_t broker_id)
     for (; topic != NULL; topic = meta_image_topic_after(op->image, topic->name))
         for (int32_t i = 0; i < topic->partition_count; i++) {
             const struct meta_partition *partition = topic->partitions[i];
-            if (partition->leader == NO_LEADER && meta_ids_contain(partition->isr, broker_id))
+            if (partition->leader == NO_LEADER && may_lead(partition, broker_id))
                 change_leader(op, topic, partition, broker_id);
         }
 }

@@ -38,6 +38,8 @@ refuse(struct plan *plan, enum proto_error error, struct str message)
 {
     plan->result->error_code = (int16_t)error;
     plan->result->error_message = message;
+    plan->result->topic_id = UUID_ZERO;
+    plan->result->configs.count = -1;
     plan->result->num_partitions = -1;
     plan->result->replication_factor = -1;
 }
@@ -300,10 +302,12 @@ meta_op_create_topics(struct meta_op *op, void *response)
         enum err err = judge_topic(op, request, &plans[i]);
         if (err != ERR_OK)
             return err;
+        /* One record each for the topic, its configurations and its partitions. */
+        int64_t records = 1 + (int64_t)plans[i].partition_count + plans[i].topic->configs.count;
         if (plans[i].result->error_code == 0)
-            total += plans[i].partition_count;
-        if (total > LIMIT_PARTITIONS_PER_OPERATION && plans[i].result->error_code == 0) {
-            total -= plans[i].partition_count;
+            total += records;
+        if (total > META_RECORDS_MAX && plans[i].result->error_code == 0) {
+            total -= records;
             refuse(&plans[i], PROTO_ERROR_POLICY_VIOLATION,
                 STR("Excessively large number of partitions per request."));
         }
@@ -410,9 +414,9 @@ grow_topic(struct meta_op *op,
     struct str message = STR_NULL;
     enum proto_error error = PROTO_ERROR_NONE;
     /* A count below zero is any client's to send. */
-    int32_t added = topic == NULL        ? 0
+    int32_t added = topic == NULL       ? 0
                     : wanted->count < 0 ? -1
-                                         : wanted->count - topic->partition_count;
+                                        : wanted->count - topic->partition_count;
     int32_t replica_count =
         topic == NULL || topic->partition_count == 0 ? 1 : topic->partitions[0]->replicas.count;
     if (topic == NULL) {

@@ -65,17 +65,14 @@ raft_log_append_leader_change(struct raft *raft, int64_t wall_ms)
     struct proto_leader_change_message_voter self = {.voter_id = raft->node_id};
     struct proto_leader_change_message_voter voters[RAFT_VOTERS_MAX] = {{0}};
     uint8_t key[BATCH_CONTROL_KEY_SIZE];
-    int16_t version = raft->state.version; /* 1 names directories, as kraft.version 1 does */
+    /* Apache Kafka reads only version 0, whatever kraft.version is. */
+    int16_t version = 0;
     struct batch_builder builder;
     struct batch_builder_opts opts;
     struct writer value;
 
     for (int i = 0; i < raft->voter_count; i++)
         voters[i].voter_id = raft->voters[i];
-    if (version == 1) {
-        self.voter_directory_id = raft->directory_id;
-        voters[0].voter_directory_id = raft->directory_id;
-    }
     proto_init(&proto_leader_change_message_schema, &message);
     message.version = version;
     message.leader_id = raft->node_id;
