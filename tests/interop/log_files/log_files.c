@@ -143,6 +143,7 @@ main(int argc, char **argv)
         return read_dir(argv[2], argv[3], false);
     if (argc == 4 && strcmp(argv[1], "many") == 0)
         return many(argv[2], atoi(argv[3]));
-    fprintf(stderr, "usage: log_files write DIR | read PARENT NAME | recover PARENT NAME | many DIR COUNT\n");
+    fprintf(stderr, "usage: log_files write DIR | read PARENT NAME | recover PARENT NAME |"
+                    " many DIR COUNT\n");
     return 2;
 }
