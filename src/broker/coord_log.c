@@ -45,7 +45,8 @@ struct coord_slot {
     int32_t leader_epoch;
     uint64_t term;
     bool stopped;
-    struct list jobs; /* of loading; each takes itself out */
+    atomic_bool loading; /* written under the lock; handlers look first, and do not wait for it */
+    struct list jobs;    /* of loading; each takes itself out */
 
     struct replica_waiter waiter;
     bool waiting; /* the waiter is armed, or its wake-up is on its way */
@@ -357,6 +358,7 @@ load_finish(struct load_job *job, int64_t offset)
         replica_partition_get_state(slot->part, &state);
         done = state.log_end_offset <= offset;
         if (done) {
+            atomic_store(&slot->loading, false);
             enter(slot);
             coord_shard_load_end(slot->shard, state.log_end_offset, state.high_watermark);
             after(slot);
@@ -374,8 +376,10 @@ load_fail(struct load_job *job, enum err err)
         diag_event(env_diag(slot->coord->opts.env), DIAG_ERROR, "coord", "load_failed",
             DIAG_I64("partition", slot->index), DIAG_ERR("cause", err));
     mutex_lock(&slot->lock);
-    if (is_current(job))
+    if (is_current(job)) {
+        atomic_store(&slot->loading, false);
         coord_shard_unload(slot->shard, PROTO_ERROR_NOT_COORDINATOR);
+    }
     mutex_unlock(&slot->lock);
 }
 
@@ -430,6 +434,7 @@ start_load(struct coord_slot *slot)
     replica_partition_ref(job->part);
     list_init(&job->work.link);
     job->work.run = run_load;
+    atomic_store(&slot->loading, true);
     list_push(&slot->jobs, &job->link);
     pool_submit(slot->coord->opts.pool, &job->work);
 }
@@ -512,6 +517,7 @@ slot_drop(struct coord_slot *slot)
 {
     mutex_assert_held(&slot->lock);
     coord_shard_unload(slot->shard, PROTO_ERROR_NOT_COORDINATOR);
+    atomic_store(&slot->loading, false);
     slot->term++;
     if (slot->part == NULL)
         return;
@@ -666,6 +672,8 @@ broker_coord_lock_index(struct broker_req *req, int32_t index, struct coord_shar
     struct coord_slot *slot = slot_get(coord, index);
     if (slot == NULL)
         return PROTO_ERROR_NOT_COORDINATOR;
+    if (atomic_load(&slot->loading))
+        return PROTO_ERROR_COORDINATOR_LOAD_IN_PROGRESS;
     mutex_lock(&slot->lock);
     enum proto_error err = coord_shard_ready(slot->shard);
     if (err != PROTO_ERROR_NONE) {
