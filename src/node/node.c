@@ -226,8 +226,8 @@ node_free(struct node **node)
     int64_t broker_epoch = n->metadata != NULL ? node_metadata_broker_epoch(n->metadata) : -1;
     free_loops(n);
     net_server_free(&n->net);
+    broker_coord_free(&n->coord); /* its timers go first: after a crash those of requests stay */
     broker_free(&n->broker);
-    broker_coord_free(&n->coord);
     replica_manager_free(&n->replicas);
     node_metadata_free(&n->metadata);
     if (clean && n->logs != NULL)
