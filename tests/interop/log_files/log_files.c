@@ -3,6 +3,7 @@
  *     log_files write DIR          several segments, transactions, epochs, then a clean close
  *     log_files read PARENT NAME   opens PARENT/NAME cleanly and prints end offset and batches
  *     log_files recover PARENT NAME   the same as after an unclean stop
+ *     log_files append DIR NAME COUNT   opens a node's DIR, adds batches to DIR/NAME, stops cleanly
  *     log_files many DIR COUNT     makes and opens so many logs and says how long it took */
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +91,43 @@ read_dir(const char *parent, const char *name, bool clean)
     return 0;
 }
 
+/* Opens a node's whole directory, as Apache left it, adds batches to one log, and stops cleanly. */
+static int
+append_to(const char *dir, const char *name, int count)
+{
+    struct env *env;
+    struct log_manager *mgr;
+    struct log_fixture fx;
+    struct str topic;
+    int32_t partition;
+    char why[LOG_MANAGER_ERROR_SIZE];
+    struct env_real_opts env_opts = {.level_min = DIAG_INFO, .diag_fd = 2};
+    const char *dirs[] = {dir};
+    if (log_dir_name_parse(name, &topic, &partition) != LOG_DIR_LOG ||
+        env_real_new(&env_opts, &env) != ERR_OK)
+        return 1;
+    struct log_manager_opts opts = {.env = env, .dirs = dirs, .dir_count = 1, .node_id = 1};
+    log_config_default(&opts.config);
+    if (log_manager_open_explained(&opts, why, &mgr) != ERR_OK) {
+        fprintf(stderr, "%s\n", why);
+        return 1;
+    }
+    fixture_init_in(&fx, env, dir);
+    fx.log = log_manager_find(mgr, topic, partition);
+    assert_non_null(fx.log);
+    fx.timestamp = env_wall_ms(env);
+    fx.epoch = log_latest_epoch(fx.log);
+    for (int i = 0; i < count; i++)
+        fixture_add(&fx, 1, 100);
+    log_set_high_watermark(fx.log, log_end_offset(fx.log));
+    printf("end %lld of %d logs\n", (long long)log_end_offset(fx.log), log_manager_log_count(mgr));
+    fx.log = NULL;
+    fixture_fini(&fx);
+    log_manager_close(&mgr, log_manager_previous_broker_epoch(mgr));
+    env_free(&env);
+    return 0;
+}
+
 /* How long many logs take to create, close and open. */
 static int
 many(const char *dir, int count)
@@ -141,9 +179,11 @@ main(int argc, char **argv)
         return read_dir(argv[2], argv[3], true);
     if (argc == 4 && strcmp(argv[1], "recover") == 0)
         return read_dir(argv[2], argv[3], false);
+    if (argc == 5 && strcmp(argv[1], "append") == 0)
+        return append_to(argv[2], argv[3], atoi(argv[4]));
     if (argc == 4 && strcmp(argv[1], "many") == 0)
         return many(argv[2], atoi(argv[3]));
     fprintf(stderr, "usage: log_files write DIR | read PARENT NAME | recover PARENT NAME |"
-                    " many DIR COUNT\n");
+                    " append DIR NAME COUNT | many DIR COUNT\n");
     return 2;
 }
