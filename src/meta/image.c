@@ -99,7 +99,9 @@ meta_image_copy(const struct meta_image *image, struct meta_image **out)
     struct meta_image *copy = mem_alloc(sizeof *copy);
     if (copy == NULL)
         return ERR_NOMEM;
-    *copy = *image;
+    /* Not the reference count: others change it meanwhile. */
+    memcpy((char *)copy + sizeof copy->object, (const char *)image + sizeof image->object,
+        sizeof *copy - sizeof copy->object);
     meta_object_init(&copy->object, image_free);
     struct meta_table *tables[] = {copy->topics_by_name, copy->topics_by_id, copy->brokers,
         copy->configs, copy->features, copy->raws};
