@@ -80,6 +80,7 @@ on_committed(void *ctx, int64_t high_watermark)
             LIST_ENTRY(md->pending.next, struct metadata_pending, link);
         if (pending->offset >= high_watermark)
             break;
+        list_remove(&pending->link); /* a request's done may append, fail, and cancel the others */
         publish(md, pending->image, pending->delta); /* I2 */
         while (!list_empty(&pending->requests))
             request_done(LIST_ENTRY(pending->requests.next, struct meta_request, link), ERR_OK);
