@@ -151,8 +151,10 @@ flush_due(struct replica_partition *part, void *ctx)
     (void)ctx;
     if (log_flush_due(part->log))
         replica_flush_request(part);
-    else
+    else if (part->shared->flush.ack_flush)
         replica_flush_demand(part);
+    else if (part->flush_timed && log_flush_needed(part->log))
+        atomic_store_explicit(&part->shared->flush.owed, true, memory_order_relaxed);
     return ERR_OK;
 }
 
@@ -165,5 +167,7 @@ flush_due_one(void *ctx, struct replica_partition *part)
 void
 replica_manager_flush_due(struct replica_manager *mgr)
 {
-    replica_manager_each(mgr, flush_due_one, NULL);
+    /* Idle, this costs nothing however many partitions there are. */
+    if (atomic_exchange(&mgr->shared.flush.owed, false))
+        replica_manager_each(mgr, flush_due_one, NULL);
 }

@@ -48,6 +48,8 @@ replica_flush_appended(struct replica_partition *part, bool wanted)
                env_now_ms(part->shared->env) - part->flush_began_ms >= REPLICA_FLUSH_LAZY_MS;
     if (soon || log_flush_due(part->log))
         replica_flush_request(part);
+    else if (part->shared->flush.ack_flush || part->flush_timed)
+        atomic_store_explicit(&part->shared->flush.owed, true, memory_order_relaxed);
 }
 
 void

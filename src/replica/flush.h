@@ -19,6 +19,7 @@ enum { REPLICA_FLUSH_LAZY_MS = 20 };
 struct replica_flush_service {
     struct pool *pool;
     bool ack_flush;
+    _Atomic bool owed;             /* some partition has bytes that a later duty must flush */
     _Atomic uint64_t flushes;      /* done */
     _Atomic uint64_t flush_errors; /* each took a partition out of service */
 };

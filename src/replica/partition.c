@@ -357,6 +357,7 @@ replica_partition_set_config(
     part->isr_min = isr_min;
     part->zstd = !config->codec_keep && config->codec == COMPRESS_ZSTD;
     part->cleanup_delete = config->cleanup_delete;
+    part->flush_timed = config->flush_ms != INT64_MAX;
     if (part->log != NULL)
         log_set_config(part->log, config);
     mutex_unlock(&part->mutex);

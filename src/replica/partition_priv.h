@@ -65,6 +65,7 @@ struct replica_partition {
     int32_t isr_min; /* min.insync.replicas */
     bool zstd;       /* compression.type=zstd */
     bool cleanup_delete;
+    bool flush_timed; /* flush.ms is set */
     int64_t high_watermark;
     int64_t flushed_offset; /* everything below is on stable storage */
     struct list waiters[3]; /* by enum replica_watermark */

@@ -497,6 +497,33 @@ duties_run_over_every_partition(void **state)
 }
 
 static void
+what_nobody_waits_for_is_flushed_by_the_duty(void **state)
+{
+    struct fixture f;
+    uint64_t before;
+
+    (void)state;
+    fixture_open(&f);
+    two_topics(&f);
+    change(&f, true);
+    sim_run_ms(f.sim, 5000);
+    assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE); /* long after the last flush */
+    sim_run_ms(f.sim, 10);
+    assert_int_equal(state_of(&f, "a", 0).high_watermark, 1);
+    assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE); /* soon after it */
+    sim_run_ms(f.sim, 5000);
+    assert_int_equal(state_of(&f, "a", 0).high_watermark, 1);
+    replica_manager_flush_due(f.mgr);
+    sim_run_ms(f.sim, 5000);
+    assert_int_equal(state_of(&f, "a", 0).high_watermark, 2);
+    before = f.mgr->shared.flush.flushes;
+    replica_manager_flush_due(f.mgr);
+    sim_run_ms(f.sim, 5000);
+    assert_int_equal(f.mgr->shared.flush.flushes, before);
+    fixture_close(&f);
+}
+
+static void
 producer_ids_come_from_one_block_at_a_time(void **state)
 {
     struct replica_producer_ids ids;
@@ -525,4 +552,5 @@ TEST_MAIN(cmocka_unit_test(new_partitions_of_this_node_are_made_and_led),
     cmocka_unit_test(failed_directory_takes_all_its_partitions_out_of_service),
     cmocka_unit_test(stop_ends_waiters_and_refuses_what_comes),
     cmocka_unit_test(duties_run_over_every_partition),
+    cmocka_unit_test(what_nobody_waits_for_is_flushed_by_the_duty),
     cmocka_unit_test(producer_ids_come_from_one_block_at_a_time))
