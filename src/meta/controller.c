@@ -163,7 +163,7 @@ meta_op_update_features(struct meta_op *op, void *response)
             answer->error_message = message;
         }
     }
-    if (op->req->version < 2)
+    if (op->req->version < 2 && answer->error_code == 0)
         answer->results.count = request->feature_updates.count;
     if (answer->error_code != 0 || request->validate_only)
         return ERR_OK;

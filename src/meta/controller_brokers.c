@@ -350,7 +350,8 @@ meta_op_list_reassignments(struct meta_op *op, void *response)
 {
     /* Nothing can start a reassignment yet, and a directory in which one is under way by Apache is
      * listed once it can be carried on. An empty list is the truth of a cluster of one. */
+    struct proto_list_partition_reassignments_response *answer = response;
     (void)op;
-    (void)response;
+    answer->error_message = STR_NULL;
     return ERR_OK;
 }

@@ -39,7 +39,7 @@ refuse(struct plan *plan, enum proto_error error, struct str message)
     plan->result->error_code = (int16_t)error;
     plan->result->error_message = message;
     plan->result->topic_id = UUID_ZERO;
-    plan->result->configs.count = -1;
+    plan->result->configs.count = 0;
     plan->result->num_partitions = -1;
     plan->result->replication_factor = -1;
 }
@@ -266,7 +266,7 @@ judge_topic(
     struct meta_op *op, const struct proto_create_topics_request *request, struct plan *plan)
 {
     plan->result->name = plan->topic->name;
-    plan->result->configs.count = -1;
+    plan->result->configs.count = 0;
     bool fine =
         check_name(op, request, plan) &&
         (plan->topic->assignments.count > 0 ? check_manual(op, plan) : check_counts(op, plan)) &&
@@ -284,6 +284,15 @@ judge_topic(
     return op->req->version >= 5 ? answer_configs(op, plan) : ERR_OK;
 }
 
+static bool
+named_before(const struct proto_create_topics_request *request, int32_t index)
+{
+    for (int32_t i = 0; i < index; i++)
+        if (str_eq(request->topics.items[i].name, request->topics.items[index].name))
+            return true;
+    return false;
+}
+
 enum err
 meta_op_create_topics(struct meta_op *op, void *response)
 {
@@ -294,25 +303,27 @@ meta_op_create_topics(struct meta_op *op, void *response)
     answer->topics.items = arena_calloc(op->arena, (size_t)count, sizeof *answer->topics.items);
     if (plans == NULL || answer->topics.items == NULL)
         return ERR_NOMEM;
-    answer->topics.count = count;
     int64_t total = 0;
     for (int32_t i = 0; i < count; i++) {
-        plans[i].topic = &request->topics.items[i];
-        plans[i].result = &answer->topics.items[i];
-        enum err err = judge_topic(op, request, &plans[i]);
+        if (named_before(request, i))
+            continue; /* answered once, as a duplicate */
+        struct plan *plan = &plans[answer->topics.count];
+        plan->topic = &request->topics.items[i];
+        plan->result = &answer->topics.items[answer->topics.count++];
+        enum err err = judge_topic(op, request, plan);
         if (err != ERR_OK)
             return err;
         /* One record each for the topic, its configurations and its partitions. */
-        int64_t records = 1 + (int64_t)plans[i].partition_count + plans[i].topic->configs.count;
-        if (plans[i].result->error_code == 0)
+        int64_t records = 1 + (int64_t)plan->partition_count + plan->topic->configs.count;
+        if (plan->result->error_code == 0)
             total += records;
-        if (total > META_RECORDS_MAX && plans[i].result->error_code == 0) {
+        if (total > META_RECORDS_MAX && plan->result->error_code == 0) {
             total -= records;
-            refuse(&plans[i], PROTO_ERROR_POLICY_VIOLATION,
+            refuse(plan, PROTO_ERROR_POLICY_VIOLATION,
                 STR("Excessively large number of partitions per request."));
         }
     }
-    for (int32_t i = 0; i < count && !request->validate_only; i++) {
+    for (int32_t i = 0; i < answer->topics.count && !request->validate_only; i++) {
         enum err err = plans[i].result->error_code == 0 ? add_topic(op, &plans[i]) : ERR_OK;
         if (err != ERR_OK)
             return err;
@@ -375,12 +386,12 @@ meta_op_delete_topics(struct meta_op *op, void *response)
         (void)config_parse_bool(value.value, &enabled);
     answer->responses.items =
         arena_calloc(op->arena, (size_t)count, sizeof *answer->responses.items);
-    if (answer->responses.items == NULL)
+    const struct meta_topic **wanted = arena_calloc(op->arena, (size_t)count, sizeof *wanted);
+    if (answer->responses.items == NULL || wanted == NULL)
         return ERR_NOMEM;
-    answer->responses.count = count;
     for (int32_t i = 0; i < count; i++) {
         struct proto_delete_topics_response_deletable_topic_result *result =
-            &answer->responses.items[i];
+            &answer->responses.items[answer->responses.count++];
         result->name = by_state ? request->topics.items[i].name : request->topic_names.items[i];
         result->topic_id = by_state ? request->topics.items[i].topic_id : UUID_ZERO;
         if (!enabled) {
@@ -389,16 +400,23 @@ meta_op_delete_topics(struct meta_op *op, void *response)
             continue;
         }
         const struct meta_topic *topic = find_deletable(op, result);
-        bool twice = false;
-        for (int32_t j = 0; topic != NULL && j < i; j++)
-            twice = twice || (uuid_eq(answer->responses.items[j].topic_id, topic->id));
-        if (twice) {
-            result->error_code = PROTO_ERROR_INVALID_REQUEST;
-            result->error_message = STR("Duplicate topic.");
-        } else if (topic != NULL) {
-            delete_one(op, topic);
+        if (topic == NULL)
+            continue;
+        struct proto_delete_topics_response_deletable_topic_result *same = answer->responses.items;
+        while (same != result && !uuid_eq(same->topic_id, topic->id))
+            same++;
+        if (same == result) {
+            wanted[answer->responses.count - 1] = topic;
+            continue;
         }
+        /* Named twice: answered once, as a duplicate, and kept. */
+        answer->responses.count--;
+        same->error_code = PROTO_ERROR_INVALID_REQUEST;
+        same->error_message = STR("Duplicate topic name.");
     }
+    for (int32_t i = 0; i < answer->responses.count; i++)
+        if (wanted[i] != NULL && answer->responses.items[i].error_code == 0)
+            delete_one(op, wanted[i]);
     return ERR_OK;
 }
 
@@ -421,7 +439,6 @@ grow_topic(struct meta_op *op,
         topic == NULL || topic->partition_count == 0 ? 1 : topic->partitions[0]->replicas.count;
     if (topic == NULL) {
         error = PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-        message = STR("This server does not host this topic-partition.");
     } else if (added <= 0) {
         error = PROTO_ERROR_INVALID_PARTITIONS;
         message =
