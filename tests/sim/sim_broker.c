@@ -26,6 +26,22 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_clocks,
 };
 
+/* Seeds that found a bug once, with their scenario's place above and what holds since. */
+struct regression {
+    uint64_t seed;
+    int scenario;
+    const char *promise;
+};
+
+static const struct regression REGRESSIONS[] = {
+    {10, 0, "a log directory made just before a power cut is still there"},
+    {5, 0, "a consumer freed with a fetch on its way leaves no refresh behind"},
+    {41, 1, "a failed write of an offsets partition does not lock its coordinator out"},
+    {141, 1, "what a failed sync left in the page cache is written again before it counts"},
+    {81, 1, "a log whose sync failed is whole after a restart and a power cut"},
+    {375, 0, "a metadata append that fails inside the answer of another is canceled once"},
+};
+
 /* What a seed's process reports. */
 struct result {
     uint64_t hash, steps, faults;
@@ -53,6 +69,15 @@ struct job {
     int fd;
     uint64_t seed;
 };
+
+/* A life that ends by a crash leaves what its parked requests held to a process that is gone; here
+ * the process goes on, so the leak detector would report each of them. */
+const char *__asan_default_options(void);
+const char *
+__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
 
 /* ---- one seed ---- */
 
@@ -266,12 +291,51 @@ parse(int argc, char **argv, struct args *args)
     return true;
 }
 
+static bool
+report_batches(const struct totals *totals, int *number)
+{
+    bool passed = true;
+    for (size_t i = 0; i < COUNT_OF(SCENARIOS); i++) {
+        const struct totals *t = &totals[i];
+        if (t->seeds == 0)
+            continue;
+        printf("%sok %d - %s: %s (%lld seeds, %lld failed, %lld of them run twice; %lld lives, "
+               "%llu faults, %llu steps, %lld virtual s; %lld records acknowledged, %lld read, "
+               "%lld offsets committed)\n",
+            t->failed > 0 ? "not " : "", ++*number, SCENARIOS[i]->name, SCENARIOS[i]->promise,
+            (long long)t->seeds, (long long)t->failed, (long long)t->twice, (long long)t->lives,
+            (unsigned long long)t->faults, (unsigned long long)t->steps,
+            (long long)(t->virtual_ms / 1000), (long long)t->acked, (long long)t->seen,
+            (long long)t->commits);
+        passed = passed && t->failed == 0;
+    }
+    return passed;
+}
+
+static bool
+run_regressions(const struct args *args, int *number)
+{
+    bool passed = true;
+    for (size_t i = 0; i < COUNT_OF(REGRESSIONS); i++) {
+        const struct regression *r = &REGRESSIONS[i];
+        struct totals totals[COUNT_OF(SCENARIOS)] = {0};
+        struct args one = *args;
+        one.first = one.last = r->seed;
+        one.scenario = r->scenario;
+        bool ok = run_all(&one, totals) && totals[r->scenario].failed == 0;
+        printf("%sok %d - %s (seed %llu)\n", ok ? "" : "not ", ++*number, r->promise,
+            (unsigned long long)r->seed);
+        passed = passed && ok;
+    }
+    return passed;
+}
+
 int
 main(int argc, char **argv)
 {
     struct args args;
     struct totals totals[COUNT_OF(SCENARIOS)] = {0};
-    int failed = 0, number = 0;
+    int number = 0;
     if (!parse(argc, argv, &args)) {
         fprintf(stderr,
             "usage: %s [--seeds FROM-TO | --seed N] [--scenario NAME] [--jobs N] [-v]\n", argv[0]);
@@ -281,20 +345,9 @@ main(int argc, char **argv)
         printf("not ok 1 - processes cannot be started\n");
         return 1;
     }
-    for (size_t i = 0; i < COUNT_OF(SCENARIOS); i++) {
-        const struct totals *t = &totals[i];
-        if (t->seeds == 0)
-            continue;
-        printf("%sok %d - %s: %s (%lld seeds, %lld failed, %lld of them run twice; %lld lives, "
-               "%llu faults, %llu steps, %lld virtual s; %lld records acknowledged, %lld read, "
-               "%lld offsets committed)\n",
-            t->failed > 0 ? "not " : "", ++number, SCENARIOS[i]->name, SCENARIOS[i]->promise,
-            (long long)t->seeds, (long long)t->failed, (long long)t->twice, (long long)t->lives,
-            (unsigned long long)t->faults, (unsigned long long)t->steps,
-            (long long)(t->virtual_ms / 1000), (long long)t->acked, (long long)t->seen,
-            (long long)t->commits);
-        failed += t->failed > 0;
-    }
+    bool passed = report_batches(totals, &number);
+    if (argc == 1)
+        passed = run_regressions(&args, &number) && passed;
     printf("1..%d\n", number);
-    return failed > 0 ? 1 : 0;
+    return passed ? 0 : 1;
 }
