@@ -98,7 +98,7 @@ class Server:
         with open(self.out, "ab") as out:
             start = time.monotonic()
             self.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                         cwd=self.dir, env={**os.environ, **self.env})
+                                         cwd=self.dir, env=self._environment())
         while not metadata_ready(self.address):
             if self.proc.poll() is not None:
                 code, self.proc = self.proc.returncode, None
@@ -110,6 +110,10 @@ class Server:
             time.sleep(0.002 if self.kind == "moldau" else 0.05)
         self.ready_ms = (time.monotonic() - start) * 1000
         return self
+
+    def _environment(self):
+        """MOLDAU_* would be read as settings of the node."""
+        return {**{k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}, **self.env}
 
     def _moldau_command(self):
         props = {"listeners": f"PLAINTEXT://{self.address}", "log.dirs": self.log_dir, **self.props}
