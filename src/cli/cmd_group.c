@@ -24,6 +24,8 @@ enum {
     TIMESTAMP_LATEST = -1,
     TIMESTAMP_EARLIEST = -2,
     ARENA_BYTES = 64 << 20,
+    COORDINATOR_TRIES = 50,
+    COORDINATOR_PAUSE_MS = 100,
 };
 
 static int
@@ -70,8 +72,16 @@ find_coordinator(struct cli *cli, struct str group, int32_t *node_id)
     request.key = group;
     client_call_init(&call, ARENA_BYTES);
     call.version_max = FIND_VERSION_MAX;
-    int code = cli_call(cli, &call, CLIENT_TARGET_ANY, PROTO_FIND_COORDINATOR_REQUEST_KEY, &request,
-        (const void **)&response);
+    int code = CLI_OK;
+    for (int tries = 0; tries < COORDINATOR_TRIES; tries++) {
+        bool never = false;
+        bool refresh;
+        code = cli_call(cli, &call, CLIENT_TARGET_ANY, PROTO_FIND_COORDINATOR_REQUEST_KEY, &request,
+            (const void **)&response);
+        if (code != CLI_OK || !client_error_is_retriable(response->error_code, &refresh))
+            break;
+        (void)client_run_until(client, &never, COORDINATOR_PAUSE_MS); /* it is being made */
+    }
     if (code == CLI_OK && response->error_code != 0)
         code = cli_fail_code(cli, group, response->error_code, response->error_message);
     if (code == CLI_OK)

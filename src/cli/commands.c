@@ -12,6 +12,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_topic_trim,
     &cli_produce,
     &cli_consume,
+    &cli_debug_dump_log,
     &cli_group_list,
     &cli_group_describe,
     &cli_group_seek,

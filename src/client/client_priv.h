@@ -29,7 +29,7 @@ struct client {
     struct client_opts opts;
     struct list brokers;
     struct list in_flight; /* calls */
-    int waits; /* client_run_until on the stack: only then a wake-up ends the loop */
+    int waits;             /* client_run_until on the stack: only then a wake-up ends the loop */
     int32_t controller_id;
     char cluster_id[64];
     char error_text[CLIENT_ERROR_TEXT];
