@@ -116,7 +116,8 @@ class Server:
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}, **self.env}
 
     def _moldau_command(self):
-        props = {"listeners": f"PLAINTEXT://{self.address}", "log.dirs": self.log_dir, **self.props}
+        props = {"listeners": f"PLAINTEXT://{self.address}", "log.dirs": self.log_dir,
+                 "group.initial.rebalance.delay.ms": 0, **self.props}
         command = [binary(), "server"]
         for key, value in props.items():
             command += ["--set", f"{key}={value}"]
