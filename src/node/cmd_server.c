@@ -8,7 +8,7 @@
 #include "node/config.h"
 #include "node/node.h"
 
-enum { SET_MAX = 64, PROBLEMS_MAX = 1 << 20, DRAIN_MS = 10000 };
+enum { SET_MAX = 64, PROBLEMS_MAX = 1 << 20, DRAIN_MS = 10000, OPEN_FILES_LOW = 4096 };
 
 struct server {
     struct cli *cli;
@@ -112,6 +112,10 @@ run_server(struct cli *cli)
     if (env_real_new(&opts, &server.env) != ERR_OK)
         return cli_fail(cli, "out of memory");
     int code = load_config(&server);
+    int64_t open_files = env_real_raise_open_files();
+    if (open_files > 0 && open_files < OPEN_FILES_LOW)
+        diag_event(env_diag(server.env), DIAG_WARN, "node", "few_open_files",
+            DIAG_I64("limit", open_files));
     if (code == CLI_OK) {
         diag_set_level(env_diag(server.env), level_of(node_config_str(server.config, "log.level")));
         loop_task_init(&server.quit, on_quit);

@@ -1,5 +1,6 @@
 /* What: the machine itself. Clocks, entropy, diagnostics to a file descriptor; files, loops and the
  * pool are in file_real.c, loop_real.c, pool_real.c. Threads: any. */
+#include <sys/resource.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -142,6 +143,17 @@ static const struct env_ops env_real_ops = {
     .pool_new = pool_real_new,
     .resolve = addr_real_resolve,
 };
+
+int64_t
+env_real_raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return (int64_t)(setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before);
+}
 
 enum err
 env_real_new(const struct env_real_opts *opts, struct env **out)
