@@ -1,9 +1,9 @@
 /* What: the machine itself. Clocks, entropy, diagnostics to a file descriptor; files, loops and the
  * pool are in file_real.c, loop_real.c, pool_real.c. Threads: any. */
-#include <sys/resource.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
