@@ -28,10 +28,6 @@ enum err meta_op_elect_leaders(struct meta_op *op, void *response);
 enum err meta_op_list_reassignments(struct meta_op *op, void *response);
 
 /* controller_place.c: where new partitions go. */
-struct meta_placement {
-    const int32_t *replicas; /* in the arena */
-    int32_t replica_count;
-};
 int32_t meta_alive_brokers(const struct meta_image *image, int32_t *out, int32_t max);
 /* One PartitionRecord, its leader the first alive replica. */
 void meta_add_partition(struct meta_op *op, struct uuid topic_id, int32_t index,

@@ -326,14 +326,6 @@ make_raft(struct node_metadata *md)
     return raft_new(&opts, &md->raft);
 }
 
-/* The first images: an empty one to compare with, and what the log says. */
-static enum err
-make_images(struct node_metadata *md)
-{
-    struct str cluster_id = log_manager_cluster_id(md->opts.logs);
-    return meta_image_new_empty(cluster_id, &md->latest);
-}
-
 enum err
 node_metadata_open(const struct node_metadata_opts *opts, struct node_metadata **out)
 {
@@ -357,7 +349,7 @@ node_metadata_open(const struct node_metadata_opts *opts, struct node_metadata *
     if (err == ERR_OK)
         err = log_validator_new(&md->validator);
     if (err == ERR_OK)
-        err = make_images(md);
+        err = meta_image_new_empty(log_manager_cluster_id(opts->logs), &md->latest);
     if (err == ERR_OK)
         err = make_raft(md);
     if (err != ERR_OK) {

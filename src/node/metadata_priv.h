@@ -40,7 +40,6 @@ struct metadata_registration {
     struct node_metadata_endpoint endpoints[METADATA_ENDPOINTS_MAX];
     char texts[METADATA_ENDPOINTS_MAX][2][METADATA_NAME_MAX];
     int count;
-    struct uuid incarnation;
     bool wanted, registered;
     void (*ready)(void *ctx, enum err err);
     void *ctx;

@@ -496,20 +496,15 @@ static enum err
 bootstrap_records(struct node_metadata *md, struct meta_records *records)
 {
     char path[PATH_SIZE];
-    char *data;
-    size_t len;
+    struct env_stat st;
     int64_t now_ms = env_wall_ms(md->opts.env);
-    snprintf(path, sizeof path, "%s/bootstrap.checkpoint", log_parent_dir(md->log));
-    enum err err = env_read_file(md->opts.env, path, SNAPSHOT_MAX, &data, &len);
     meta_controller_bootstrap(records);
     if (records->err != ERR_OK)
         return records->err;
-    if (err == ERR_OK) {
-        /* A directory that Apache formatted and never used: its features are ours to serve only as
-         * far as they are built, so ours are finalized all the same. */
-        mem_free(data);
-        return ERR_OK;
-    }
+    snprintf(path, sizeof path, "%s/bootstrap.checkpoint", log_parent_dir(md->log));
+    /* A directory that Apache formatted and never used has the file: its features are ours to serve
+     * only as far as they are built, so ours are finalized all the same. */
+    enum err err = env_stat(md->opts.env, path, &st);
     if (err != ERR_NOTFOUND)
         return err;
     struct snapshot snapshot = {.md = md};
