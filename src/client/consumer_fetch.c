@@ -137,6 +137,7 @@ on_fetched(struct client_call *call)
             if (part == NULL)
                 continue;
             part->fetching = false;
+            part->asked = request->topics.items[i].partitions.items[j].fetch_offset;
             if (call->err != ERR_OK && call->err != ERR_CANCELED)
                 part_retry(part, true);
         }
@@ -147,7 +148,7 @@ on_fetched(struct client_call *call)
             struct consumer_part *part = consumer_find(
                 consumer, response->responses.items[i].topic, answer->partition_index);
             /* A partition moved meanwhile (assign) has no use for this. */
-            if (part != NULL && list_empty(&part->ready) && part->position >= 0)
+            if (part != NULL && list_empty(&part->ready) && part->position == part->asked)
                 keep_fetched(part, answer);
         }
     bool canceled = call->err == ERR_CANCELED;
@@ -173,6 +174,7 @@ on_listed(struct client_call *call)
             if (part == NULL)
                 continue;
             part->fetching = false;
+            part->asked = request->topics.items[i].partitions.items[j].timestamp;
             if (call->err != ERR_OK && call->err != ERR_CANCELED)
                 part_retry(part, true);
         }
@@ -182,7 +184,7 @@ on_listed(struct client_call *call)
                 &response->topics.items[i].partitions.items[j];
             struct consumer_part *part =
                 consumer_find(consumer, response->topics.items[i].name, answer->partition_index);
-            if (part == NULL || part->position >= 0)
+            if (part == NULL || part->position != part->asked)
                 continue;
             if (answer->error_code != 0)
                 part_error(part, answer->error_code);

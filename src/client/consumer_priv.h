@@ -21,6 +21,7 @@ struct consumer_part {
     char *topic; /* owned */
     int32_t partition;
     int64_t position;     /* below 0: to be looked up */
+    int64_t asked;        /* the position that the answer being read is for */
     int64_t end_offset;   /* -1 unknown */
     int32_t leader_epoch; /* of the last batch; -1 */
     int64_t retry_ms;

@@ -22,6 +22,7 @@ struct client_producer;
 struct client_delivery {
     enum err err;       /* the network's; OK when the broker answered */
     int16_t error_code; /* the broker's; 0 when the record is in */
+    struct str topic;   /* terminated; for the call */
     int32_t partition;
     int64_t offset;    /* -1 when unknown (acks=0, errors) */
     int64_t timestamp; /* the record's, or the broker's with LogAppendTime */

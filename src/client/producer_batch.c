@@ -121,6 +121,7 @@ producer_batch_end(struct producer_batch *batch, enum err err, int16_t code, int
         struct client_delivery delivery = {
             .err = err,
             .error_code = code,
+            .topic = str_of(part->topic->name),
             .partition = part->index,
             .offset = base_offset >= 0 ? base_offset + i : -1,
             .timestamp = append_time >= 0 ? append_time : batch->notes[i].timestamp,

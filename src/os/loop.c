@@ -94,6 +94,12 @@ loop_now_ms(const struct loop *loop)
     return loop->ops->now_ms(loop);
 }
 
+int
+loop_poll_fd(const struct loop *loop, int64_t *wait_ms)
+{
+    return loop->ops->poll_fd == NULL ? -1 : loop->ops->poll_fd(loop, wait_ms);
+}
+
 /* ---- tasks ---- */
 
 void

@@ -47,8 +47,13 @@ void loop_quit(struct loop *loop);
 MUST_USE enum err loop_watch_signals(
     struct loop *loop, void (*fn)(void *ctx, int signum), void *ctx);
 
-/* The clock of the current turn of the loop: cheap, as old as the turn. */
+/* The clock of the current turn of the loop: cheap, as old as the turn. Between runs
+ * (loop_run_here) the time it is. */
 int64_t loop_now_ms(const struct loop *loop);
+/* Real, for a program with a loop of its own: a descriptor that becomes readable when this loop has
+ * something to do, and in how many ms it wants to run even so (-1: never); -1 in the simulator.
+ * Between runs; both are true until the loop is used or run again. */
+int loop_poll_fd(const struct loop *loop, int64_t *wait_ms);
 
 /* ---- tasks: the mailbox ---- */
 

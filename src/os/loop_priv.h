@@ -16,6 +16,7 @@ struct loop_ops {
     bool (*is_current)(const struct loop *loop);
     bool (*may_touch)(const struct loop *loop); /* its own thread, or it does not run */
     int64_t (*now_ms)(const struct loop *loop);
+    int (*poll_fd)(const struct loop *loop, int64_t *wait_ms); /* NULL: there is none */
     void (*post)(struct loop *loop, struct loop_task *task);
     void (*deferred)(struct loop *loop);      /* the list of deferred tasks is no longer empty */
     void (*timer_changed)(struct loop *loop); /* the earliest timer may be another */

@@ -40,7 +40,21 @@ loop_real_may_touch(const struct loop *loop)
 static int64_t
 loop_real_now_ms(const struct loop *loop)
 {
-    return (int64_t)uv_now(&real_of(loop)->uv);
+    struct loop_real *real = real_of(loop);
+    /* Between runs no turn keeps the clock: a timer would start in the past. */
+    if (!atomic_load_explicit(&real->running, memory_order_relaxed))
+        uv_update_time(&real->uv);
+    return (int64_t)uv_now(&real->uv);
+}
+
+static int
+loop_real_poll_fd(const struct loop *loop, int64_t *wait_ms)
+{
+    struct loop_real *real = real_of(loop);
+    ASSERT(!atomic_load(&real->running));
+    uv_update_time(&real->uv);
+    *wait_ms = uv_backend_timeout(&real->uv);
+    return uv_backend_fd(&real->uv);
 }
 
 /* ---- tasks ---- */
@@ -304,6 +318,7 @@ static const struct loop_ops loop_real_ops = {
     .is_current = loop_real_is_current,
     .may_touch = loop_real_may_touch,
     .now_ms = loop_real_now_ms,
+    .poll_fd = loop_real_poll_fd,
     .post = loop_real_post,
     .deferred = loop_real_deferred,
     .timer_changed = loop_real_timer_changed,
