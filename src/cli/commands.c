@@ -22,5 +22,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_config_unset,
     &cli_cluster_info,
     &cli_cluster_quorum,
+    &cli_bench_produce,
+    &cli_bench_fetch,
+    &cli_bench_e2e,
     NULL,
 };

@@ -14,6 +14,7 @@ extern const struct cli_command cli_group_list, cli_group_describe, cli_group_se
     cli_group_delete;
 extern const struct cli_command cli_cluster_info, cli_cluster_quorum;
 extern const struct cli_command cli_produce, cli_consume;
+extern const struct cli_command cli_bench_produce, cli_bench_fetch, cli_bench_e2e;
 extern const struct cli_command cli_debug_dump_log;
 
 #endif

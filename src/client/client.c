@@ -129,10 +129,76 @@ client_broker_find(struct client *client, int32_t node_id)
 {
     LIST_FOREACH (&client->brokers, node) {
         struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
+        if (broker->node_id == node_id && broker->channel == 0)
+            return broker;
+    }
+    return NULL;
+}
+
+static struct client_broker *
+find_any_of(struct client *client, int32_t node_id)
+{
+    LIST_FOREACH (&client->brokers, node) {
+        struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
         if (broker->node_id == node_id)
             return broker;
     }
     return NULL;
+}
+
+void
+client_broker_forget(struct client *client, int32_t node_id)
+{
+    struct client_broker *broker;
+    while ((broker = find_any_of(client, node_id)) != NULL)
+        client_broker_remove(broker);
+}
+
+/* The entry of a channel, made when first asked for. NULL: no such broker, or no memory. */
+static struct client_broker *
+broker_of_channel(struct client *client, int32_t node_id, int32_t channel)
+{
+    struct client_broker *common = client_broker_find(client, node_id);
+    if (common == NULL || channel == 0)
+        return common;
+    LIST_FOREACH (&client->brokers, node) {
+        struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
+        if (broker->node_id == node_id && broker->channel == channel)
+            return broker;
+    }
+    struct client_broker *broker =
+        client_broker_add(client, node_id, str_of(common->host), common->port);
+    if (broker != NULL)
+        broker->channel = channel;
+    return broker;
+}
+
+int32_t
+client_channel_new(struct client *client)
+{
+    return ++client->channel_last;
+}
+
+/* One entry that matches, or NULL. */
+static struct client_broker *
+find_of_channel(struct client *client, int32_t channel)
+{
+    LIST_FOREACH (&client->brokers, node) {
+        struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
+        if (broker->channel == channel)
+            return broker;
+    }
+    return NULL;
+}
+
+void
+client_channel_free(struct client *client, int32_t channel)
+{
+    struct client_broker *broker;
+    ASSERT(channel > 0);
+    /* Removing one runs callbacks, so look again each time. */
+    while ((broker = find_of_channel(client, channel)) != NULL)
+        client_broker_remove(broker);
 }
 
 /* One that is connected if there is any, else the next in turn. */
@@ -141,13 +207,17 @@ client_broker_any(struct client *client)
 {
     LIST_FOREACH (&client->brokers, node) {
         struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
-        if (broker->conn != NULL && client_conn_ready(broker->conn))
+        if (broker->channel == 0 && broker->conn != NULL && client_conn_ready(broker->conn))
             return broker;
     }
-    struct list *first = list_pop(&client->brokers);
-    ASSERT(first != NULL);
-    list_push(&client->brokers, first);
-    return LIST_ENTRY(first, struct client_broker, link);
+    for (;;) { /* bootstrap addresses stay, so there is one of the common channel */
+        struct list *first = list_pop(&client->brokers);
+        ASSERT(first != NULL);
+        list_push(&client->brokers, first);
+        struct client_broker *broker = LIST_ENTRY(first, struct client_broker, link);
+        if (broker->channel == 0)
+            return broker;
+    }
 }
 
 /* ---- calls ---- */
@@ -264,7 +334,7 @@ call_start_now(struct client *client, struct client_call *call)
                       : call->target == CLIENT_TARGET_CONTROLLER ? client->controller_id
                                                                  : -1;
     if (node_id >= 0)
-        broker = client_broker_find(client, node_id);
+        broker = broker_of_channel(client, node_id, call->channel);
     if (broker == NULL && call->target == CLIENT_TARGET_NODE) {
         call_done(call, ERR_NOTFOUND);
         return;
@@ -454,6 +524,22 @@ struct loop *
 client_loop(const struct client *client)
 {
     return client->opts.loop;
+}
+
+enum err
+client_broker_address(struct client *client, int32_t node_id, struct sock_addr *out)
+{
+    struct client_broker *broker = client_broker_find(client, node_id);
+    struct sock_addr found[RESOLVE_MAX];
+    int count;
+    if (broker == NULL)
+        return ERR_NOTFOUND;
+    enum err err = sock_addr_resolve(
+        client->opts.env, str_of(broker->host), broker->port, found, RESOLVE_MAX, &count);
+    if (err != ERR_OK)
+        return err;
+    *out = found[0];
+    return ERR_OK;
 }
 
 struct env *

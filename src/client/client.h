@@ -63,6 +63,10 @@ struct client_topic {
 const struct client_topic *client_topic_find(const struct client *client, struct str name);
 int32_t client_controller_id(const struct client *client);
 struct str client_cluster_id(const struct client *client);
+/* Where a broker of the metadata is, for connections of the caller's own; resolves its
+ * name (blocking). NOTFOUND for an unknown id. */
+MUST_USE enum err client_broker_address(
+    struct client *client, int32_t node_id, struct sock_addr *out);
 
 struct client_refresh {
     struct list link;
@@ -85,6 +89,7 @@ struct client_call {
     /* in */
     enum client_target target;
     int32_t node_id;
+    int32_t channel; /* of client_channel_new; 0: the common one */
     int16_t key;
     int16_t version_max; /* 0: no bound of our own */
     const void *request; /* generated struct; until done */
@@ -105,6 +110,12 @@ struct client_call {
     struct list link;
     bool active;
 };
+
+/* A channel has connections of its own, so that calls which a broker answers late (JoinGroup) hold
+ * up no others: brokers answer a connection's requests in order. */
+int32_t client_channel_new(struct client *client);
+/* Closes its connections; calls of it end with CANCELED. */
+void client_channel_free(struct client *client, int32_t channel);
 
 /* Before first use; arena_budget bounds what a response may take. */
 void client_call_init(struct client_call *call, size_t arena_budget);
