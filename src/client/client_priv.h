@@ -11,6 +11,7 @@ struct client_broker {
     struct list link;
     struct client *client;
     int32_t node_id; /* below -1: a bootstrap address */
+    int32_t channel; /* one entry a channel */
     char *host;      /* owned */
     uint16_t port;
     struct sock_addr addrs[CLIENT_ADDR_MAX];
@@ -29,7 +30,8 @@ struct client {
     struct client_opts opts;
     struct list brokers;
     struct list in_flight; /* calls */
-    int waits;             /* client_run_until on the stack: only then a wake-up ends the loop */
+    int32_t channel_last;
+    int waits; /* client_run_until on the stack: only then a wake-up ends the loop */
     int32_t controller_id;
     char cluster_id[64];
     char error_text[CLIENT_ERROR_TEXT];
@@ -46,6 +48,9 @@ void client_note_error(struct client *client, const struct client_broker *broker
 struct client_broker *client_broker_add(
     struct client *client, int32_t node_id, struct str host, uint16_t port);
 void client_broker_remove(struct client_broker *broker);
+/* Its entries of every channel: it moved. */
+void client_broker_forget(struct client *client, int32_t node_id);
+/* Of the common channel. */
 struct client_broker *client_broker_find(struct client *client, int32_t node_id);
 struct client_broker *client_broker_any(struct client *client);
 void client_call_send_to(struct client_broker *broker, struct client_call *call);

@@ -49,7 +49,6 @@ struct client_group_opts {
     int64_t metadata_max_age_ms;     /* 0: 300 s; how soon new partitions are noticed */
     /* Where to begin without a committed offset: LATEST, EARLIEST, or 0: that is an error. */
     int64_t reset;
-    bool read_committed;    /* wait for offsets of open transactions (KIP-447) */
     bool allow_auto_create; /* of subscribed topics */
     struct client_group_events events;
     void *ctx;

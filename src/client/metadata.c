@@ -131,7 +131,7 @@ keep_brokers(struct client *client, const struct proto_metadata_response *answer
         uint16_t port = (uint16_t)answer->brokers.items[i].port;
         struct client_broker *broker = client_broker_find(client, id);
         if (broker != NULL && (!str_eq_z(host, broker->host) || broker->port != port)) {
-            client_broker_remove(broker);
+            client_broker_forget(client, id);
             broker = NULL;
         }
         if (broker == NULL && client_broker_add(client, id, host, port) == NULL)
