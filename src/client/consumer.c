@@ -1,7 +1,8 @@
 /* client/consumer.c - assignments, and handing out what was fetched record by record.
  *
- * Invariants: I1 a partition stands in `ready` exactly while it has bytes not handed out. I2 the
- * position is one past the last record handed out or skipped. Threads: the loop's. */
+ * Invariants: I1 a partition stands in `ready` exactly while it has bytes not handed out and is not
+ * paused. I2 the position is one past the last record handed out or skipped. Threads: the loop's.
+ */
 #include "client/consumer.h"
 
 #include <stdio.h>
@@ -74,6 +75,14 @@ consumer_drop_data(struct consumer_part *part)
     part->aborted_count = 0;
 }
 
+void
+consumer_part_ready(struct consumer_part *part)
+{
+    bool has_data = part->in_batch || part->data_at < part->data.len;
+    if (has_data && !part->paused && list_empty(&part->ready))
+        list_push(&part->consumer->ready, &part->ready);
+}
+
 static void
 part_free(struct consumer_part *part)
 {
@@ -139,6 +148,21 @@ client_consumer_unassign(struct client_consumer *consumer, struct str topic, int
         part_free(part);
 }
 
+enum err
+client_consumer_pause(
+    struct client_consumer *consumer, struct str topic, int32_t partition, bool paused)
+{
+    struct consumer_part *part = consumer_find(consumer, topic, partition);
+    if (part == NULL)
+        return ERR_NOTFOUND;
+    part->paused = paused;
+    if (paused)
+        list_remove(&part->ready);
+    else
+        consumer_part_ready(part); /* the next call drives */
+    return ERR_OK;
+}
+
 bool
 client_consumer_position(
     const struct client_consumer *consumer, struct str topic, int32_t partition, int64_t *offset)
@@ -162,7 +186,7 @@ client_consumer_at_end(const struct client_consumer *consumer)
 {
     LIST_FOREACH (&consumer->parts, node) {
         struct consumer_part *part = LIST_ENTRY(node, struct consumer_part, link);
-        if (part->stopped)
+        if (part->stopped || part->paused)
             continue;
         if (part->end_offset < 0 || part->position < part->end_offset)
             return false;

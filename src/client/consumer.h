@@ -53,13 +53,17 @@ MUST_USE enum err client_consumer_assign(
     struct client_consumer *consumer, struct str topic, int32_t partition, int64_t offset);
 void client_consumer_unassign(
     struct client_consumer *consumer, struct str topic, int32_t partition);
+/* Nothing of a paused partition is asked for or handed out; what is buffered waits. NOTFOUND when
+ * not assigned. */
+MUST_USE enum err client_consumer_pause(
+    struct client_consumer *consumer, struct str topic, int32_t partition, bool paused);
 /* The offset of the next message to be handed out; false when not assigned or not looked up yet. */
 bool client_consumer_position(
     const struct client_consumer *consumer, struct str topic, int32_t partition, int64_t *offset);
 /* Where the last answer saw the end (high watermark, or last stable offset); -1 before any. */
 int64_t client_consumer_end(
     const struct client_consumer *consumer, struct str topic, int32_t partition);
-/* True when every assigned partition was read up to its end. */
+/* True when every assigned partition that is neither stopped nor paused was read up to its end. */
 bool client_consumer_at_end(const struct client_consumer *consumer);
 
 /* The next message of any partition, running the loop for at most timeout_ms. Views are valid until

@@ -120,7 +120,7 @@ keep_fetched(struct consumer_part *part, const struct proto_fetch_response_parti
         consumer_stop(consumer, part, ERR_NOMEM, 0);
         return;
     }
-    list_push(&consumer->ready, &part->ready);
+    consumer_part_ready(part);
 }
 
 static void
@@ -202,8 +202,8 @@ on_listed(struct client_call *call)
 static bool
 wants(const struct consumer_part *part, bool look_up, int64_t now_ms)
 {
-    return !part->fetching && !part->stopped && list_empty(&part->ready) &&
-           now_ms >= part->retry_ms && (part->position < 0) == look_up;
+    return !part->fetching && !part->stopped && (look_up || !part->paused) &&
+           list_empty(&part->ready) && now_ms >= part->retry_ms && (part->position < 0) == look_up;
 }
 
 static int32_t

@@ -27,6 +27,7 @@ struct consumer_part {
     int64_t retry_ms;
     bool fetching;
     bool stopped; /* by an error nobody reset */
+    bool paused;
     /* what is buffered */
     struct buf data;
     size_t data_at; /* the next batch */
@@ -67,6 +68,8 @@ void consumer_stop(
 struct consumer_part *consumer_find(
     const struct client_consumer *consumer, struct str topic, int32_t partition);
 void consumer_drop_data(struct consumer_part *part);
+/* Data was buffered: into `ready`, unless paused. */
+void consumer_part_ready(struct consumer_part *part);
 void consumer_cancel(struct client_consumer *consumer);
 
 #endif
