@@ -1,8 +1,8 @@
 /* cli/bench_load.h - drives brokers with prebuilt requests over many connections, and measures.
  *
  * Closed: every connection keeps in_flight requests on their way. Open: requests are due at a
- * steady rate, in steps of one millisecond, whether or not the broker keeps up; a latency counts
- * from when its request was due, so a stall is seen by all that it delayed. */
+ * steady rate, whether or not the broker keeps up; a latency counts from when its request was due,
+ * so a stall is seen by all that it delayed. The sender then never sleeps: it takes a core. */
 #ifndef CLI_BENCH_LOAD_H
 #define CLI_BENCH_LOAD_H
 
