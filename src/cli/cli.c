@@ -1,100 +1,71 @@
-/* cli/cli.c - finds the command, reads its options, runs it, and speaks for it when it fails. */
+/* cli/cli.c - finds the command and runs it; the client that commands share. */
 #include "cli/cli.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "cli/commands.h"
-#include "proto/error_codes.h"
+#include "cli/suggest.h"
 
-enum { NAME_MAX_BYTES = 64, RESPONSE_ARENA = 256 << 20 };
-
-static const struct cli_option shared_options[] = {
-    {"brokers", 'b', "HOST:PORT,...", "where the cluster is (or MOLDAU_BROKERS; 127.0.0.1:9092)"},
-    {"output", 'o', "FORMAT", "table or json"},
-    {"help", 'h', NULL, "this text"},
-    {NULL, 0, NULL, NULL},
+enum {
+    NAME_MAX_BYTES = 64,
+    COMMAND_ARENA = 1 << 30,
+    TIMEOUT_DEFAULT_MS = 30000,
+    TIMEOUT_MAX_MS = 3600000,
+    CONNECT_TIMEOUT_MAX_MS = 10000,
 };
 
-/* ---- help ---- */
-
-static void
-print_options(const struct cli_option *options)
-{
-    for (; options != NULL && options->name != NULL; options++) {
-        char left[80];
-        snprintf(left, sizeof left, "%s%c%s --%s%s%s", options->letter != 0 ? "-" : " ",
-            options->letter != 0 ? options->letter : ' ', options->letter != 0 ? "," : " ",
-            options->name, options->value_name != NULL ? " " : "",
-            options->value_name != NULL ? options->value_name : "");
-        printf("  %-34s %s\n", left, options->help);
-    }
-}
-
-static void
-print_command_help(const struct cli_command *command)
-{
-    printf("%s\n\nusage: moldau %s%s%s [OPTIONS]\n", command->summary, command->name,
-        command->arguments[0] != '\0' ? " " : "", command->arguments);
-    if (command->options != NULL) {
-        printf("\noptions:\n");
-        print_options(command->options);
-    }
-    printf("\nfor every command:\n");
-    print_options(shared_options);
-    if (command->examples != NULL)
-        printf("\nexamples:\n%s", command->examples);
-}
-
-static void
-print_list(const struct cli_command *const *list, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    for (; list != NULL && *list != NULL; list++)
-        if (strncmp((*list)->name, prefix, len) == 0)
-            printf("  %-28s %s\n", (*list)->name, (*list)->summary);
-}
-
-static void
-print_overview(const struct cli_command *const *more, const char *prefix)
-{
-    printf(
-        "moldau - event streaming that speaks Apache Kafka\n\nusage: moldau COMMAND [OPTIONS]\n\n");
-    print_list(more, prefix);
-    print_list(cli_commands, prefix);
-    printf("\n'moldau COMMAND --help' explains one.\n");
-}
-
 /* ---- finding the command ---- */
+
+static int
+word_count(const char *name)
+{
+    int words = 1;
+    for (const char *p = name; *p != '\0'; p++)
+        words += *p == ' ';
+    return words;
+}
+
+/* The first words of argv with one blank between; false when they are too long. */
+static bool
+join_words(char **argv, int words, char *out, size_t size)
+{
+    size_t len = 0;
+    for (int i = 0; i < words; i++) {
+        int n = snprintf(out + len, size - len, "%s%s", i > 0 ? " " : "", argv[i]);
+        if (n < 0 || (size_t)n >= size - len)
+            return false;
+        len += (size_t)n;
+    }
+    return true;
+}
+
+static bool
+starts_with_words(const char *name, int argc, char **argv, int *used)
+{
+    char joined[NAME_MAX_BYTES];
+    int words = word_count(name);
+    if (words > argc || !join_words(argv, words, joined, sizeof joined) ||
+        strcmp(joined, name) != 0)
+        return false;
+    *used = words;
+    return true;
+}
 
 /* The command whose words are the first words of argv; *used says how many. */
 static const struct cli_command *
 find_in(const struct cli_command *const *list, int argc, char **argv, int *used)
 {
-    for (; list != NULL && *list != NULL; list++) {
-        char name[NAME_MAX_BYTES];
-        int words = 1;
-        for (const char *p = (*list)->name; *p != '\0'; p++)
-            words += *p == ' ';
-        if (words > argc)
-            continue;
-        name[0] = '\0';
-        size_t len = 0;
-        for (int i = 0; i < words && len < sizeof name; i++)
-            len +=
-                (size_t)snprintf(name + len, sizeof name - len, "%s%s", i > 0 ? " " : "", argv[i]);
-        if (strcmp(name, (*list)->name) == 0) {
-            *used = words;
+    for (; list != NULL && *list != NULL; list++)
+        if (starts_with_words((*list)->name, argc, argv, used) ||
+            ((*list)->alias != NULL && starts_with_words((*list)->alias, argc, argv, used)))
             return *list;
-        }
-    }
     return NULL;
 }
 
 static bool
-is_prefix(const struct cli_command *const *list, const char *word)
+is_family(const struct cli_command *const *list, const char *word)
 {
     size_t len = strlen(word);
     for (; list != NULL && *list != NULL; list++)
@@ -103,156 +74,67 @@ is_prefix(const struct cli_command *const *list, const char *word)
     return false;
 }
 
-/* ---- options ---- */
-
-static const struct cli_option *
-find_option(const struct cli_option *options, const char *name, size_t len, char letter)
+static void
+suggest_from(struct suggest *suggest, const struct cli_command *const *list, int words)
 {
-    for (; options != NULL && options->name != NULL; options++) {
-        if (letter != 0 ? options->letter == letter
-                        : strlen(options->name) == len && strncmp(options->name, name, len) == 0)
-            return options;
+    for (; list != NULL && *list != NULL; list++)
+        if (word_count((*list)->name) == words)
+            suggest_add(suggest, (*list)->name);
+}
+
+static void
+suggest_families(
+    struct suggest *suggest, const struct cli_command *const *list, char families[][16], int count)
+{
+    for (int i = 0; i < count && list[i] != NULL; i++) {
+        const char *space = strchr(list[i]->name, ' ');
+        if (space == NULL || space - list[i]->name >= 16)
+            continue;
+        snprintf(families[i], 16, "%.*s", (int)(space - list[i]->name), list[i]->name);
+        suggest_add(suggest, families[i]);
     }
-    return NULL;
 }
 
-/* Reads one option at argv[*i]; moves *i past its value. */
-static bool
-take_option(struct cli *cli, int argc, char **argv, int *i)
+static int
+unknown_command(const struct cli_command *const *more, int argc, char **argv)
 {
-    const char *text = argv[*i];
-    const struct cli_option *option;
-    const char *value = NULL;
-    if (text[1] == '-') {
-        const char *equals = strchr(text, '=');
-        size_t len = equals != NULL ? (size_t)(equals - text) - 2 : strlen(text) - 2;
-        option = find_option(cli->command->options, text + 2, len, 0);
-        if (option == NULL)
-            option = find_option(shared_options, text + 2, len, 0);
-        value = equals != NULL ? equals + 1 : NULL;
-    } else {
-        option = find_option(cli->command->options, NULL, 0, text[1]);
-        if (option == NULL)
-            option = find_option(shared_options, NULL, 0, text[1]);
-        value = text[2] != '\0' ? text + 2 : NULL;
+    char joined[NAME_MAX_BYTES];
+    char families[128][16];
+    struct suggest suggest;
+    int words = argc > 1 && argv[1][0] != '-' ? 2 : 1;
+    if (argv[0][0] == '-') {
+        fprintf(stderr, "moldau: options come after the command, '%s' does not\n", argv[0]);
+        cli_hint("moldau help");
+        return CLI_USAGE;
     }
-    if (option == NULL) {
-        cli_usage(cli, "no option %s", text);
-        return false;
+    if (!join_words(argv, words, joined, sizeof joined)) {
+        fprintf(stderr, "moldau: no such command\n");
+        cli_hint("moldau help");
+        return CLI_USAGE;
     }
-    if (option->value_name == NULL && value != NULL) {
-        cli_usage(cli, "--%s takes no value", option->name);
-        return false;
-    }
-    if (option->value_name != NULL && value == NULL) {
-        if (*i + 1 >= argc) {
-            cli_usage(cli, "--%s wants %s", option->name, option->value_name);
-            return false;
-        }
-        value = argv[++*i];
-    }
-    if (cli->given_count == (int)COUNT_OF(cli->given)) {
-        cli_usage(cli, "too many options");
-        return false;
-    }
-    cli->given[cli->given_count].option = option;
-    cli->given[cli->given_count++].value = value != NULL ? value : "";
-    return true;
-}
-
-const char *
-cli_value_at(const struct cli *cli, const char *option, int i)
-{
-    for (int g = 0; g < cli->given_count; g++)
-        if (strcmp(cli->given[g].option->name, option) == 0 && i-- == 0)
-            return cli->given[g].value;
-    return NULL;
-}
-
-const char *
-cli_value(const struct cli *cli, const char *option)
-{
-    for (int g = cli->given_count - 1; g >= 0; g--)
-        if (strcmp(cli->given[g].option->name, option) == 0)
-            return cli->given[g].value;
-    return NULL;
-}
-
-bool
-cli_number(const struct cli *cli, const char *option, int64_t min, int64_t max, int64_t fallback,
-    int64_t *out)
-{
-    const char *text = cli_value(cli, option);
-    *out = fallback;
-    if (text == NULL)
-        return true;
-    char *end;
-    long long v = strtoll(text, &end, 10);
-    int64_t factor = 1;
-    if (*end == 'k' || *end == 'K')
-        factor = 1000;
-    else if (*end == 'm' || *end == 'M')
-        factor = 1000000;
-    else if (*end == 'g' || *end == 'G')
-        factor = 1000000000;
-    end += factor != 1;
-    if (end == text || *end != '\0' || v > max / factor || v * factor < min) {
-        cli_usage(cli, "--%s must be a number from %lld to %lld, not '%s'", option, (long long)min,
-            (long long)max, text);
-        return false;
-    }
-    *out = v * factor;
-    return true;
-}
-
-/* ---- saying what went wrong ---- */
-
-int
-cli_fail(const struct cli *cli, const char *fmt, ...)
-{
-    va_list args;
-    fprintf(stderr, "moldau %s: ", cli->command->name);
-    va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return CLI_FAILED;
-}
-
-int
-cli_usage(const struct cli *cli, const char *fmt, ...)
-{
-    va_list args;
-    fprintf(stderr, "moldau %s: ", cli->command->name);
-    va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
-    va_end(args);
-    fprintf(stderr, "\ntry: moldau %s --help\n", cli->command->name);
-    return CLI_USAGE;
-}
-
-int
-cli_fail_call(const struct cli *cli, enum err err)
-{
-    const char *text = cli->client != NULL ? client_error_text(cli->client) : "";
-    if (err == ERR_UNSUPPORTED)
-        return cli_fail(
-            cli, "%s", text[0] != '\0' ? text : "the broker does not serve this request");
-    return cli_fail(cli, "%s\nIs a broker running at %s? Name another with --brokers HOST:PORT.",
-        text[0] != '\0' ? text : err_text(err), cli->bootstrap);
-}
-
-int
-cli_fail_code(const struct cli *cli, struct str what, int16_t code, struct str message)
-{
-    const char *name = proto_error_name(code);
-    if (message.len > 0)
-        cli_fail(cli, "%.*s: %s: %.*s", STR_FMT(what), name, STR_FMT(message));
+    suggest_init(&suggest, joined);
+    suggest_from(&suggest, more, words);
+    suggest_from(&suggest, cli_commands, words);
+    if (words == 2) /* the second word alone is wrong: look at the first */
+        fprintf(stderr, "moldau: no command '%s'", joined);
     else
-        cli_fail(cli, "%.*s: %s: %s", STR_FMT(what), name, proto_error_text(code));
-    bool missing = code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
-                   code == PROTO_ERROR_UNKNOWN_TOPIC_ID || code == PROTO_ERROR_GROUP_ID_NOT_FOUND;
-    return missing ? CLI_NOT_FOUND : CLI_FAILED;
+        fprintf(stderr, "moldau: no command '%s'", argv[0]);
+    if (suggest_best(&suggest) == NULL) {
+        suggest_init(&suggest, argv[0]);
+        suggest_from(&suggest, more, 1);
+        suggest_from(&suggest, cli_commands, 1);
+        suggest_families(&suggest, cli_commands, families, COUNT_OF(families));
+    }
+    if (suggest_best(&suggest) != NULL && !is_family(cli_commands, argv[0]))
+        fprintf(stderr, "; did you mean 'moldau %s'?", suggest_best(&suggest));
+    else if (suggest_best(&suggest) != NULL && strcmp(suggest_best(&suggest), argv[0]) != 0)
+        fprintf(stderr, "; did you mean 'moldau %s'?", suggest_best(&suggest));
+    fputc('\n', stderr);
+    if (is_family(cli_commands, argv[0]))
+        cli_hint("moldau help %s", argv[0]);
+    else
+        cli_hint("moldau help");
+    return CLI_USAGE;
 }
 
 /* ---- the client ---- */
@@ -262,7 +144,7 @@ cli_env(struct cli *cli)
 {
     struct env_real_opts opts = {.level_min = DIAG_WARN, .diag_fd = 2};
     if (cli->env == NULL && env_real_new(&opts, &cli->env) != ERR_OK)
-        cli_fail(cli, "out of memory");
+        cli_fail_memory(cli);
     return cli->env;
 }
 
@@ -271,16 +153,24 @@ cli_client(struct cli *cli)
 {
     if (cli->client != NULL || cli_env(cli) == NULL)
         return cli->client;
-    if (loop_new(cli->env, "cli", &cli->loop) != ERR_OK) {
+    if (cli->loop == NULL && loop_new(cli->env, "cli", &cli->loop) != ERR_OK) {
         cli_fail(cli, "cannot make an event loop");
         return NULL;
     }
     struct client_opts opts = {
-        .env = cli->env, .loop = cli->loop, .bootstrap = str_of(cli->bootstrap)};
+        .env = cli->env,
+        .loop = cli->loop,
+        .bootstrap = str_of(cli->bootstrap),
+        .request_timeout_ms = cli->timeout_ms,
+        .connect_timeout_ms =
+            cli->timeout_ms < CONNECT_TIMEOUT_MAX_MS ? cli->timeout_ms : CONNECT_TIMEOUT_MAX_MS,
+    };
     enum err err = client_new(&opts, &cli->client);
-    if (err != ERR_OK)
-        cli_usage(
-            cli, "--brokers %s: must be HOST:PORT, several separated by commas", cli->bootstrap);
+    if (err == ERR_INVALID)
+        cli_usage(cli, "--brokers must be HOST:PORT, several separated by commas, not '%s'",
+            cli->bootstrap);
+    else if (err != ERR_OK)
+        cli_fail(cli, "%s", err_text(err));
     return cli->client;
 }
 
@@ -292,28 +182,56 @@ close_client(struct cli *cli)
         loop_free(&cli->loop);
     if (cli->env != NULL)
         env_free(&cli->env);
+    arena_fini(&cli->arena);
+}
+
+enum err
+cli_try(struct cli *cli, struct client_call *call, enum client_target target, int16_t key,
+    const void *request)
+{
+    enum err err = ERR_OK;
+    ASSERT(cli->client != NULL);
+    call->target = target;
+    call->key = key;
+    call->request = request;
+    /* Metadata names the brokers; without it only the bootstrap addresses are known. */
+    bool known = client_controller_id(cli->client) >= 0;
+    if (target != CLIENT_TARGET_ANY && !known)
+        err = client_refresh_wait(cli->client, NULL, 0, false);
+    if (err == ERR_OK)
+        err = client_call_wait(cli->client, call);
+    if (err == ERR_NOTFOUND && known) { /* it may have come since */
+        err = client_refresh_wait(cli->client, NULL, 0, false);
+        if (err == ERR_OK)
+            err = client_call_wait(cli->client, call);
+    }
+    return err;
 }
 
 int
 cli_call(struct cli *cli, struct client_call *call, enum client_target target, int16_t key,
     const void *request, const void **response)
 {
-    struct client *client = cli_client(cli);
-    if (client == NULL)
+    if (cli_client(cli) == NULL)
         return CLI_FAILED;
-    call->target = target;
-    call->key = key;
-    call->request = request;
-    if (target == CLIENT_TARGET_CONTROLLER && client_controller_id(client) < 0) {
-        enum err err = client_refresh_wait(client, NULL, 0, false);
-        if (err != ERR_OK)
-            return cli_fail_call(cli, err);
+    enum err err = cli_try(cli, call, target, key, request);
+    if (err == ERR_NOTFOUND && target == CLIENT_TARGET_NODE) {
+        cli_missing(cli, "no broker %d in the cluster", (int)call->node_id);
+        cli_hint("moldau cluster info");
+        return CLI_NOT_FOUND;
     }
-    enum err err = client_call_wait(client, call);
     if (err != ERR_OK)
         return cli_fail_call(cli, err);
     *response = call->response;
     return CLI_OK;
+}
+
+void
+cli_pause(struct cli *cli, int64_t ms)
+{
+    bool never = false;
+    if (cli->client != NULL)
+        (void)client_run_until(cli->client, &never, ms);
 }
 
 /* ---- main ---- */
@@ -321,27 +239,20 @@ cli_call(struct cli *cli, struct client_call *call, enum client_target target, i
 static int
 run_command(struct cli *cli, int argc, char **argv)
 {
-    bool plain = false; /* after "--" */
-    cli->args = argv;
-    for (int i = 0; i < argc; i++) {
-        if (!plain && strcmp(argv[i], "--") == 0) {
-            plain = true;
-        } else if (!plain && argv[i][0] == '-' && argv[i][1] != '\0') {
-            if (!take_option(cli, argc, argv, &i))
-                return CLI_USAGE;
-        } else {
-            cli->args[cli->arg_count++] = argv[i];
-        }
-    }
+    static const char *const formats[] = {"table", "json", "wide", "yaml", "name", NULL};
+    int format;
+    int code = cli_parse(cli, argc, argv);
+    if (code != CLI_OK)
+        return code;
     if (cli_flag(cli, "help")) {
-        print_command_help(cli->command);
+        cli_help_command(stdout, cli->command);
         return CLI_OK;
     }
-    const char *format = cli_value(cli, "output");
-    if (format != NULL && strcmp(format, "json") == 0)
-        cli->format = CLI_FORMAT_JSON;
-    else if (format != NULL && strcmp(format, "table") != 0)
-        return cli_usage(cli, "--output must be table or json, not '%s'", format);
+    if (!cli_choice(cli, "output", formats, &format) ||
+        !cli_number(cli, "timeout-ms", 1, TIMEOUT_MAX_MS, TIMEOUT_DEFAULT_MS, &cli->timeout_ms))
+        return CLI_USAGE;
+    if (format >= 0)
+        cli->format = (enum cli_format)format;
     cli->bootstrap = cli_value(cli, "brokers");
     if (cli->bootstrap == NULL)
         cli->bootstrap = getenv("MOLDAU_BROKERS");
@@ -352,9 +263,36 @@ run_command(struct cli *cli, int argc, char **argv)
     if (cli->command->arguments_max >= 0 && cli->arg_count > cli->command->arguments_max)
         return cli_usage(
             cli, "'%s' is one argument too many", cli->args[cli->command->arguments_max]);
-    int code = cli->command->run(cli);
+    arena_init(&cli->arena, COMMAND_ARENA);
+    code = cli->command->run(cli);
+    cli_progress_end(cli);
+    if (fflush(stdout) != 0 && code == CLI_OK)
+        code = cli_fail(cli, "standard output: %m");
     close_client(cli);
     return code;
+}
+
+static int
+run_help(int argc, char **argv, const struct cli_command *const *more)
+{
+    int used;
+    const struct cli_command *command = NULL;
+    if (argc == 1 && strcmp(argv[0], "--markdown") == 0) {
+        cli_help_markdown(stdout, more);
+        return CLI_OK;
+    }
+    if (argc > 0)
+        command = find_in(more, argc, argv, &used);
+    if (argc > 0 && command == NULL)
+        command = find_in(cli_commands, argc, argv, &used);
+    if (command != NULL) {
+        cli_help_command(stdout, command);
+        return CLI_OK;
+    }
+    if (argc > 0 && !is_family(more, argv[0]) && !is_family(cli_commands, argv[0]))
+        return unknown_command(more, argc, argv);
+    cli_help_overview(stdout, more, argc > 0 ? argv[0] : "");
+    return CLI_OK;
 }
 
 int
@@ -362,22 +300,28 @@ cli_main(int argc, char **argv, const struct cli_command *const *more)
 {
     struct cli cli = {0};
     int used = 0;
-    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
-        strcmp(argv[1], "-h") == 0) {
-        print_overview(more, argc > 2 ? argv[2] : "");
-        return argc < 2 ? CLI_USAGE : CLI_OK;
-    }
-    cli.command = find_in(more, argc - 1, argv + 1, &used);
-    if (cli.command == NULL)
-        cli.command = find_in(cli_commands, argc - 1, argv + 1, &used);
-    if (cli.command == NULL) {
-        if (is_prefix(cli_commands, argv[1]) && (argc == 2 || argv[2][0] == '-')) {
-            print_overview(NULL, argv[1]);
-            return CLI_USAGE;
-        }
-        fprintf(stderr, "moldau: no command '%s%s%s'\ntry: moldau help\n", argv[1],
-            argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+    argc -= 1;
+    argv += 1;
+    if (argc <= 0) {
+        cli_help_overview(stderr, more, "");
         return CLI_USAGE;
     }
-    return run_command(&cli, argc - 1 - used, argv + 1 + used);
+    if (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 ||
+        strcmp(argv[0], "-h") == 0)
+        return run_help(argc - 1, argv + 1, more);
+    cli.command = find_in(more, argc, argv, &used);
+    if (cli.command == NULL)
+        cli.command = find_in(cli_commands, argc, argv, &used);
+    if (cli.command != NULL)
+        return run_command(&cli, argc - used, argv + used);
+    if (!is_family(more, argv[0]) && !is_family(cli_commands, argv[0]))
+        return unknown_command(more, argc, argv);
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        cli_help_overview(stdout, more, argv[0]);
+        return CLI_OK;
+    }
+    if (argc > 1)
+        return unknown_command(more, argc, argv);
+    cli_help_overview(stderr, more, argv[0]);
+    return CLI_USAGE;
 }

@@ -1,0 +1,193 @@
+/* cli/help.c - what the table of commands says of itself: help, overview, reference page. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+
+enum { FAMILY_MAX = 32 };
+
+/* "-p, --partitions N" */
+static void
+format_option(const struct cli_option *option, char *out, size_t size)
+{
+    char letter[8] = "";
+    if (option->letter != 0)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    snprintf(out, size, "%s--%s%s%s", letter, option->name, option->value_name != NULL ? " " : "",
+        option->value_name != NULL ? option->value_name : "");
+}
+
+static void
+print_options(FILE *file, const struct cli_option *options)
+{
+    for (; options != NULL && options->name != NULL; options++) {
+        char left[80];
+        format_option(options, left, sizeof left);
+        fprintf(file, "  %s%-30s %s", options->letter == 0 ? "    " : "", left + 0, options->help);
+        if (options->fallback != NULL)
+            fprintf(file, " (%s)", options->fallback);
+        fputc('\n', file);
+    }
+}
+
+static void
+print_exits(FILE *file, const struct cli_command *command, const char *line)
+{
+    fprintf(file, line, 0, "done");
+    fprintf(file, line, 1, "failed; standard error says why");
+    fprintf(file, line, 2, "wrong usage");
+    if (command->not_found != NULL)
+        fprintf(file, line, 3, command->not_found);
+    if (command->unhealthy != NULL)
+        fprintf(file, line, 4, command->unhealthy);
+}
+
+void
+cli_help_command(FILE *file, const struct cli_command *command)
+{
+    fprintf(file, "%s\n\nusage: moldau %s%s%s [OPTIONS]\n", command->summary, command->name,
+        command->arguments[0] != '\0' ? " " : "", command->arguments);
+    if (command->alias != NULL)
+        fprintf(file, "   or: moldau %s ...\n", command->alias);
+    if (command->text != NULL)
+        fprintf(file, "\n%s", command->text);
+    if (command->options != NULL) {
+        fprintf(file, "\noptions:\n");
+        print_options(file, command->options);
+    }
+    fprintf(file, "\nfor every command:\n");
+    print_options(file, cli_shared_options);
+    fprintf(file, "\nexit codes:\n");
+    print_exits(file, command, "  %d  %s\n");
+    if (command->examples != NULL)
+        fprintf(file, "\nexamples:\n%s", command->examples);
+}
+
+static void
+print_list(FILE *file, const struct cli_command *const *list, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    for (; list != NULL && *list != NULL; list++) {
+        const char *name = (*list)->name;
+        if (strncmp(name, prefix, len) == 0 && (len == 0 || name[len] == '\0' || name[len] == ' '))
+            fprintf(file, "  %-24s %s\n", name, (*list)->summary);
+    }
+}
+
+void
+cli_help_overview(FILE *file, const struct cli_command *const *more, const char *prefix)
+{
+    if (prefix[0] == '\0')
+        fprintf(file, "moldau - event streaming that speaks Apache Kafka\n\n");
+    fprintf(file, "usage: moldau %s%s [OPTIONS]\n\n", prefix[0] != '\0' ? prefix : "COMMAND",
+        prefix[0] != '\0' ? " COMMAND" : "");
+    print_list(file, more, prefix);
+    print_list(file, cli_commands, prefix);
+    fprintf(file, "\nmoldau help COMMAND explains one.\n");
+}
+
+/* ---- the reference page ---- */
+
+/* Text for a table cell. */
+static void
+print_cell(FILE *file, const char *text)
+{
+    for (; *text != '\0'; text++)
+        fputs(*text == '|' ? "\\|" : *text == '<' ? "&lt;" : (char[]){*text, '\0'}, file);
+}
+
+static void
+print_option_rows(FILE *file, const struct cli_option *options)
+{
+    fputs("| Option | Meaning | Default |\n|---|---|---|\n", file);
+    for (; options != NULL && options->name != NULL; options++) {
+        char left[80];
+        format_option(options, left, sizeof left);
+        fprintf(file, "| `%s` | ", left);
+        print_cell(file, options->help);
+        fputs(" | ", file);
+        print_cell(file, options->fallback != NULL ? options->fallback : "");
+        fputs(" |\n", file);
+    }
+    fputc('\n', file);
+}
+
+static void
+print_markdown_command(FILE *file, const struct cli_command *command)
+{
+    fprintf(file, "### moldau %s\n\n%c%s.\n\n    moldau %s%s%s [OPTIONS]\n\n", command->name,
+        command->summary[0] >= 'a' && command->summary[0] <= 'z' ? command->summary[0] - 32
+                                                                 : command->summary[0],
+        command->summary + 1, command->name, command->arguments[0] != '\0' ? " " : "",
+        command->arguments);
+    if (command->alias != NULL)
+        fprintf(file, "Also called `moldau %s`.\n\n", command->alias);
+    if (command->text != NULL)
+        fprintf(file, "%s\n", command->text);
+    if (command->options != NULL)
+        print_option_rows(file, command->options);
+    if (command->not_found != NULL || command->unhealthy != NULL) {
+        fprintf(file, "Exit codes of its own:");
+        if (command->not_found != NULL)
+            fprintf(
+                file, " 3 when %s%s", command->not_found, command->unhealthy != NULL ? "," : ".");
+        if (command->unhealthy != NULL)
+            fprintf(file, " 4 when %s.", command->unhealthy);
+        fputs("\n\n", file);
+    }
+    if (command->examples != NULL) {
+        const char *line = command->examples;
+        while (*line != '\0') {
+            const char *end = strchr(line, '\n');
+            size_t len = end != NULL ? (size_t)(end - line) : strlen(line);
+            fprintf(file, "  %.*s\n", (int)len, line);
+            line += end != NULL ? len + 1 : len;
+        }
+        fputc('\n', file);
+    }
+}
+
+static size_t
+family_len(const struct cli_command *command)
+{
+    const char *space = strchr(command->name, ' ');
+    return space != NULL ? (size_t)(space - command->name) : strlen(command->name);
+}
+
+/* The commands of a list, with a heading where a family begins. */
+static void
+print_markdown_list(FILE *file, const struct cli_command *const *list)
+{
+    const struct cli_command *before = NULL;
+    for (; list != NULL && *list != NULL; before = *list++) {
+        size_t len = family_len(*list);
+        if (before == NULL || family_len(before) != len ||
+            strncmp(before->name, (*list)->name, len) != 0)
+            fprintf(file, "## %.*s\n\n", (int)len, (*list)->name);
+        print_markdown_command(file, *list);
+    }
+}
+
+void
+cli_help_markdown(FILE *file, const struct cli_command *const *more)
+{
+    fputs(
+        "# Command line\n\n"
+        "Generated by `gen/cli.py page` from the table of commands in `src/cli/`.\n\n"
+        "    moldau COMMAND [OPTIONS] [ARGUMENTS]\n\n"
+        "`moldau help` lists the commands, `moldau COMMAND --help` explains one. Options may stand "
+        "anywhere after the\ncommand; `--` ends them. Numbers may end in k, m or g (thousand, "
+        "million, milliard).\n\n"
+        "## For every command\n\n",
+        file);
+    print_option_rows(file, cli_shared_options);
+    fputs("`table` is for people and may change; `wide` has more columns. `json` and `yaml` have "
+          "the same fields, whose names\nstay; `name` prints one name a line. Errors, warnings and "
+          "progress go to standard error, and progress only when\nthat is a terminal.\n\n"
+          "| Exit code | Meaning |\n|---|---|\n"
+          "| 0 | done |\n| 1 | failed; standard error says why |\n| 2 | wrong usage |\n"
+          "| 3 | what was named does not exist |\n| 4 | unhealthy (checks) |\n\n",
+        file);
+    print_markdown_list(file, more);
+    print_markdown_list(file, cli_commands);
+}
