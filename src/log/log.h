@@ -248,6 +248,10 @@ struct log_open_opts {
     int64_t recovery_point;         /* checkpointed; 0 when unknown */
     int64_t start_offset;           /* checkpointed; 0 when unknown */
     int64_t high_watermark;         /* checkpointed; 0 when unknown */
+    int64_t cleaned_end;            /* compacted up to here, as Kafka's cleaner noted; 0 */
+    /* Every segment above the recovery point was begun by this module: where one begins above the
+     * end of the one before, something was lost. */
+    bool gaps_are_losses;
     int64_t producer_expiration_ms; /* 0: Kafka's default, one day */
     struct log_host *host;          /* NULL: none; process lifetime (log/log_host.h) */
 };

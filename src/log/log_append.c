@@ -82,7 +82,12 @@ roll_if_needed(struct log *log, const struct log_validate_result *checked, bool 
     if (err != ERR_OK)
         return log_judge(log, err);
     *rolled = old || segment_is_full(active, checked->len, checked->last_offset);
-    return *rolled ? log_roll_at(log, checked->first_offset) : ERR_OK;
+    /* Named by the end, also when what a follower was sent leaves offsets out: a hole between two
+     * segments is then always a loss (log_recover.c). */
+    int64_t base = log_end_offset(log);
+    if (checked->last_offset - base > INT32_MAX)
+        base = checked->first_offset;
+    return *rolled ? log_roll_at(log, base) : ERR_OK;
 }
 
 /* Producers' consent to each batch, and room for their epochs. */

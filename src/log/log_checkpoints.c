@@ -19,6 +19,7 @@ log_checkpoint_name(enum log_checkpoint_kind kind)
     case LOG_CHECKPOINT_RECOVERY_POINT: return "recovery-point-offset-checkpoint";
     case LOG_CHECKPOINT_LOG_START: return "log-start-offset-checkpoint";
     case LOG_CHECKPOINT_HIGH_WATERMARK: return "replication-offset-checkpoint";
+    case LOG_CHECKPOINT_CLEANED: return "cleaner-offset-checkpoint";
     case LOG_CHECKPOINT_KIND_COUNT: break;
     }
     UNREACHABLE();
@@ -26,7 +27,7 @@ log_checkpoint_name(enum log_checkpoint_kind kind)
 
 /* The number a checkpoint says of a log; -1: no line. Reads only what is for any thread. */
 static int64_t
-checkpoint_value(const struct log *log, enum log_checkpoint_kind kind)
+checkpoint_value(const struct log *log, int64_t cleaned_end, enum log_checkpoint_kind kind)
 {
     switch (kind) {
     case LOG_CHECKPOINT_RECOVERY_POINT: return log_recovery_point(log);
@@ -34,6 +35,9 @@ checkpoint_value(const struct log *log, enum log_checkpoint_kind kind)
         /* Kafka writes it only where it is above the first segment; zero says nothing either. */
         return log_start_offset(log) > 0 ? log_start_offset(log) : -1;
     case LOG_CHECKPOINT_HIGH_WATERMARK: return log_high_watermark(log);
+    case LOG_CHECKPOINT_CLEANED:
+        /* What is appended after a truncation was never cleaned. */
+        return cleaned_end < log_end_offset(log) ? cleaned_end : log_end_offset(log);
     case LOG_CHECKPOINT_KIND_COUNT: break;
     }
     UNREACHABLE();
@@ -50,13 +54,20 @@ add_line(struct buf *lines, const char *key, int64_t value, int64_t *count)
     (*count)++;
 }
 
+/* Never 0. */
+static uint64_t
+text_hash(const struct buf *lines)
+{
+    return hash_bytes(lines->data, lines->len) | 1;
+}
+
 static enum err
 write_text(struct managed_dir *dir, enum log_checkpoint_kind kind, struct buf *lines, int64_t count,
     bool always)
 {
     char path[LOG_PATH_MAX];
     struct buf text;
-    uint64_t hash = hash_bytes(lines->data, lines->len) | 1;
+    uint64_t hash = text_hash(lines);
     if (lines->err != ERR_OK)
         return lines->err;
     if (!always && dir->checkpoint_hashes[kind] == hash)
@@ -75,24 +86,53 @@ write_text(struct managed_dir *dir, enum log_checkpoint_kind kind, struct buf *l
     return err;
 }
 
+/* Initialises `lines`. */
 static void
-checkpoint_dir(struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+gather(struct log_manager *mgr, const struct managed_dir *dir, enum log_checkpoint_kind kind,
+    struct buf *lines, int64_t *count)
 {
-    struct buf lines;
     struct managed_log *entry, *next;
-    int64_t count = 0;
-    buf_init(&lines, CHECKPOINT_TEXT_MAX);
+    *count = 0;
+    buf_init(lines, CHECKPOINT_TEXT_MAX);
     mutex_lock(&mgr->mutex);
     HASH_ITER (hh, mgr->logs, entry, next) {
         if (entry->dir == dir)
-            add_line(&lines, entry->key, checkpoint_value(entry->log, kind), &count);
+            add_line(
+                lines, entry->key, checkpoint_value(entry->log, entry->cleaned_end, kind), count);
     }
     if (mgr->metadata_log != NULL && mgr->metadata_log->host == &dir->host)
         add_line(
-            &lines, LOG_METADATA_TOPIC "-0", checkpoint_value(mgr->metadata_log, kind), &count);
+            lines, LOG_METADATA_TOPIC "-0", checkpoint_value(mgr->metadata_log, -1, kind), count);
     mutex_unlock(&mgr->mutex);
+}
+
+enum err
+log_checkpoint_write_dir(
+    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+{
+    struct buf lines;
+    int64_t count;
+    gather(mgr, dir, kind, &lines, &count);
     enum err err = write_text(dir, kind, &lines, count, false);
     buf_fini(&lines);
+    return err;
+}
+
+void
+log_checkpoint_take_as_written(
+    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+{
+    struct buf lines;
+    int64_t count;
+    gather(mgr, dir, kind, &lines, &count);
+    dir->checkpoint_hashes[kind] = text_hash(&lines);
+    buf_fini(&lines);
+}
+
+static void
+checkpoint_dir(struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+{
+    enum err err = log_checkpoint_write_dir(mgr, dir, kind);
     if (err == ERR_OK)
         return;
     diag_event(env_diag(mgr->env), DIAG_ERROR, "log", "checkpoint_failed", DIAG_Z("dir", dir->path),
@@ -106,8 +146,23 @@ void
 log_checkpoint_write(struct log_manager *mgr, enum log_checkpoint_kind kind)
 {
     for (int i = 0; i < mgr->dir_count; i++)
-        if (!atomic_load(&mgr->dirs[i].host.offline))
+        if (!atomic_load(&mgr->dirs[i].host.offline) &&
+            (kind != LOG_CHECKPOINT_CLEANED || mgr->dirs[i].cleaned_known))
             checkpoint_dir(mgr, &mgr->dirs[i], kind);
+}
+
+static int64_t
+closed_value(const struct closed_log *log, enum log_checkpoint_kind kind)
+{
+    switch (kind) {
+    case LOG_CHECKPOINT_RECOVERY_POINT: return log->recovery_point;
+    case LOG_CHECKPOINT_LOG_START:
+        return log->start_offset > log->segment_start ? log->start_offset : -1;
+    case LOG_CHECKPOINT_HIGH_WATERMARK: return log->high_watermark;
+    case LOG_CHECKPOINT_CLEANED: return log->cleaned_end;
+    case LOG_CHECKPOINT_KIND_COUNT: break;
+    }
+    UNREACHABLE();
 }
 
 enum err
@@ -116,17 +171,13 @@ log_checkpoint_write_closed(struct managed_dir *dir, enum log_checkpoint_kind ki
 {
     struct buf lines;
     int64_t written = 0;
+    if (kind == LOG_CHECKPOINT_CLEANED && !dir->cleaned_known)
+        return ERR_OK;
     buf_init(&lines, CHECKPOINT_TEXT_MAX);
-    for (int32_t i = 0; i < count; i++) {
-        if (logs[i].dir != dir)
-            continue;
-        int64_t value = kind == LOG_CHECKPOINT_RECOVERY_POINT          ? logs[i].recovery_point
-                        : kind == LOG_CHECKPOINT_HIGH_WATERMARK        ? logs[i].high_watermark
-                        : logs[i].start_offset > logs[i].segment_start ? logs[i].start_offset
-                                                                       : -1;
-        add_line(&lines, logs[i].key, value, &written);
-    }
-    enum err err = write_text(dir, kind, &lines, written, true);
+    for (int32_t i = 0; i < count; i++)
+        if (logs[i].dir == dir)
+            add_line(&lines, logs[i].key, closed_value(&logs[i], kind), &written);
+    enum err err = write_text(dir, kind, &lines, written, kind != LOG_CHECKPOINT_CLEANED);
     buf_fini(&lines);
     return err;
 }
@@ -136,6 +187,7 @@ log_manager_checkpoint(struct log_manager *mgr)
 {
     log_checkpoint_write(mgr, LOG_CHECKPOINT_RECOVERY_POINT);
     log_checkpoint_write(mgr, LOG_CHECKPOINT_LOG_START);
+    log_checkpoint_write(mgr, LOG_CHECKPOINT_CLEANED);
 }
 
 void

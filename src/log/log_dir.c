@@ -11,6 +11,8 @@
 
 #define META_FILE "meta.properties"
 #define CLEAN_FILE ".kafka_cleanshutdown"
+/* There while we run, and after we were stopped in any way but cleanly; Kafka ignores it. */
+#define IN_USE_FILE "moldau-in-use"
 #define LOCK_FILE ".lock"
 
 enum { SMALL_FILE_MAX = 65536 };
@@ -121,6 +123,7 @@ static void
 read_clean(struct log_manager *mgr, struct managed_dir *dir)
 {
     char path[LOG_PATH_MAX];
+    struct env_stat st;
     char *text;
     size_t len;
     dir->clean = false;
@@ -129,6 +132,8 @@ read_clean(struct log_manager *mgr, struct managed_dir *dir)
         return;
     enum err err = env_read_file(mgr->env, path, SMALL_FILE_MAX, &text, &len);
     dir->clean = err == ERR_OK || err == ERR_LIMIT;
+    dir->in_use = !dir->clean && log_path_join(path, dir->path, IN_USE_FILE) &&
+                  env_stat(mgr->env, path, &st) == ERR_OK;
     if (err != ERR_OK)
         return;
     const char *at = strstr(text, "\"brokerEpoch\"");
@@ -175,6 +180,11 @@ log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch)
 {
     char path[LOG_PATH_MAX], text[80];
     ASSERT(!atomic_load(&dir->host.offline));
+    if (!log_path_join(path, dir->path, IN_USE_FILE))
+        return ERR_INVALID;
+    enum err err = env_unlink(dir->mgr->env, path); /* synced with the other's name */
+    if (err != ERR_OK && err != ERR_NOTFOUND)
+        return err;
     if (!log_path_join(path, dir->path, CLEAN_FILE))
         return ERR_INVALID;
     int n = snprintf(
@@ -183,14 +193,45 @@ log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch)
         dir->mgr->env, path, (struct bytes){(const uint8_t *)text, (size_t)n});
 }
 
-enum err
-log_dir_remove_clean(struct managed_dir *dir)
+/* Without recovery points on the disk, or on a full one, there is no mark: then recovery is more
+ * careful. */
+static enum err
+create_mark(struct managed_dir *dir, const char *path)
 {
-    char path[LOG_PATH_MAX];
-    if (!dir->clean)
+    struct env *env = dir->mgr->env;
+    struct env_file *file;
+    enum err err = ERR_OK;
+    if (dir->in_use && dir->checkpointed)
         return ERR_OK;
-    if (!log_path_join(path, dir->path, CLEAN_FILE))
+    err = log_checkpoint_write_dir(dir->mgr, dir, LOG_CHECKPOINT_RECOVERY_POINT);
+    if (err == ERR_OK)
+        err = env_open(env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file);
+    if (err == ERR_OK) {
+        env_file_close(&file);
+        err = env_sync_dir(env, dir->path);
+    }
+    return err == ERR_NOSPACE ? ERR_OK : err;
+}
+
+enum err
+log_dir_mark_in_use(struct managed_dir *dir)
+{
+    struct env *env = dir->mgr->env;
+    char clean[LOG_PATH_MAX], in_use[LOG_PATH_MAX];
+    ASSERT(!atomic_load(&dir->host.offline));
+    ASSERT(!dir->clean || !dir->in_use);
+    if (!log_path_join(clean, dir->path, CLEAN_FILE) ||
+        !log_path_join(in_use, dir->path, IN_USE_FILE))
         return ERR_INVALID;
-    enum err err = env_unlink(dir->mgr->env, path);
-    return err == ERR_OK ? env_sync_dir(dir->mgr->env, dir->path) : err;
+    if (!dir->clean)
+        return create_mark(dir, in_use);
+    /* A clean stop left the recovery points of all logs, whoever stopped. */
+    enum err err = dir->checkpointed ? env_rename(env, clean, in_use) : env_unlink(env, clean);
+    return err == ERR_OK ? env_sync_dir(env, dir->path) : err;
+}
+
+bool
+log_dir_gaps_are_losses(const struct managed_dir *dir)
+{
+    return dir->in_use && dir->checkpointed;
 }

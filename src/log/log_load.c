@@ -99,6 +99,7 @@ take_log_dir(struct load *l, const char *name, struct str topic, int32_t partiti
     memcpy(item->key, name, len + 1);
     item->dir = l->dir;
     item->topic_len = topic.len;
+    item->cleaned_end = -1;
     item->partition = partition;
     HASH_ADD_KEYPTR(hh, l->items, item->key, len, item);
     if (item->hh.tbl == NULL) {
@@ -147,7 +148,7 @@ take_checkpoint(void *ctx, struct str line)
             mgr->metadata_known = true;
         } else if (l->kind == LOG_CHECKPOINT_LOG_START) {
             mgr->metadata_start_offset = offset;
-        } else {
+        } else if (l->kind == LOG_CHECKPOINT_HIGH_WATERMARK) {
             mgr->metadata_high_watermark = offset;
         }
         return true;
@@ -155,15 +156,16 @@ take_checkpoint(void *ctx, struct str line)
     if (!log_key(key, topic, partition))
         return true;
     HASH_FIND(hh, l->items, key, strlen(key), item);
-    if (item == NULL || item->dir != l->dir)
+    if (item == NULL || item->dir != l->dir) {
+        l->dir->cleaned_stale = l->dir->cleaned_stale || l->kind == LOG_CHECKPOINT_CLEANED;
         return true; /* deleted since */
-    if (l->kind == LOG_CHECKPOINT_RECOVERY_POINT) {
-        item->recovery_point = offset;
-        item->recovery_point_known = true;
-    } else if (l->kind == LOG_CHECKPOINT_LOG_START) {
-        item->start_offset = offset;
-    } else {
-        item->high_watermark = offset;
+    }
+    switch (l->kind) {
+    case LOG_CHECKPOINT_RECOVERY_POINT: item->recovery_point = offset; break;
+    case LOG_CHECKPOINT_LOG_START: item->start_offset = offset; break;
+    case LOG_CHECKPOINT_HIGH_WATERMARK: item->high_watermark = offset; break;
+    case LOG_CHECKPOINT_CLEANED: item->cleaned_end = offset; break;
+    case LOG_CHECKPOINT_KIND_COUNT: UNREACHABLE();
     }
     return true;
 }
@@ -178,6 +180,10 @@ read_checkpoints(struct load *l)
         if (!log_path_join(path, l->dir->path, log_checkpoint_name(l->kind)))
             continue;
         enum err err = checkpoint_read(l->mgr->env, path, take_checkpoint, l);
+        if (l->kind == LOG_CHECKPOINT_RECOVERY_POINT)
+            l->dir->checkpointed = err == ERR_OK;
+        else if (l->kind == LOG_CHECKPOINT_CLEANED)
+            l->dir->cleaned_known = err == ERR_OK;
         if (err != ERR_OK && err != ERR_NOTFOUND)
             diag_event(env_diag(l->mgr->env), DIAG_WARN, "log", "checkpoint_unreadable",
                 DIAG_Z("path", path), DIAG_ERR("cause", err));
@@ -210,6 +216,8 @@ load_one(void *ctx, int32_t i)
         .recovery_point = item->recovery_point,
         .start_offset = item->start_offset,
         .high_watermark = item->high_watermark,
+        .cleaned_end = item->cleaned_end > 0 ? item->cleaned_end : 0,
+        .gaps_are_losses = log_dir_gaps_are_losses(item->dir),
         .producer_expiration_ms = mgr->opts.producer_expiration_ms,
         .host = &item->dir->host,
     };
@@ -244,9 +252,14 @@ open_all(struct load *l)
         if (item->log == NULL)
             continue;
         err = log_manager_add(l->mgr, item->dir, item->log, &entry);
-        if (err == ERR_OK)
-            item->log = NULL;
+        if (err != ERR_OK)
+            break;
+        entry->cleaned_end = item->cleaned_end;
+        item->log = NULL;
     }
+    for (int d = 0; d < l->mgr->dir_count && err == ERR_OK; d++)
+        if (l->mgr->dirs[d].cleaned_known && !l->mgr->dirs[d].cleaned_stale)
+            log_checkpoint_take_as_written(l->mgr, &l->mgr->dirs[d], LOG_CHECKPOINT_CLEANED);
     return err;
 }
 

@@ -1,8 +1,8 @@
 /* What: the log directories of a node, and the table of its logs.
  *
  * Invariants: I1 every log in the table has its own directory on disk, in exactly one log dir.
- * I2 the clean marker is gone from a directory before anything may be appended there, and comes
- * back only after all its logs closed well.
+ * I2 the clean marker is gone from a directory, and the mark of use there, before anything may be
+ * appended; the other way round only after all its logs closed well.
  * Threads: log_manager.h. Lock order: mutex (LOG_MANAGER) before partitions' locks; queue_mutex and
  * the file cache's below all.
  * Errors: a failing directory goes offline, its logs refuse, the rest goes on. */
@@ -156,7 +156,7 @@ log_manager_open_explained(const struct log_manager_opts *opts,
         struct managed_dir *dir = &mgr->dirs[i];
         if (atomic_load(&dir->host.offline))
             continue;
-        enum err marker = log_dir_remove_clean(dir); /* I2 */
+        enum err marker = log_dir_mark_in_use(dir); /* I2 */
         if (marker != ERR_OK && !atomic_exchange(&dir->host.offline, true))
             host_failed(&dir->host, marker);
     }
@@ -199,6 +199,8 @@ close_one(void *ctx, int32_t i)
     entry->segment_start = log->segments[0]->base_offset;
     entry->high_watermark = log_high_watermark(log);
     int64_t end = log_end_offset(log);
+    if (entry->cleaned_end > end)
+        entry->cleaned_end = end;
     if (log_close(&log) == ERR_OK)
         entry->recovery_point = end;
     else
@@ -213,6 +215,7 @@ close_logs(struct closing *c)
     int32_t n = 0;
     HASH_ITER (hh, mgr->logs, entry, next) {
         c->closed[n].dir = entry->dir;
+        c->closed[n].cleaned_end = entry->cleaned_end;
         snprintf(c->closed[n].key, LOG_KEY_SIZE, "%s", entry->key);
         c->logs[n++] = entry->log;
         HASH_DEL(mgr->logs, entry);
@@ -220,6 +223,7 @@ close_logs(struct closing *c)
     }
     if (mgr->metadata_log != NULL) {
         c->closed[n].dir = &mgr->dirs[0];
+        c->closed[n].cleaned_end = -1;
         snprintf(c->closed[n].key, LOG_KEY_SIZE, "%s-0", LOG_METADATA_TOPIC);
         c->logs[n++] = mgr->metadata_log;
         mgr->metadata_log = NULL;
@@ -328,6 +332,7 @@ log_manager_add(
     memcpy(entry->key, key, len + 1);
     entry->log = log;
     entry->dir = dir;
+    entry->cleaned_end = -1;
     HASH_ADD_KEYPTR(hh, mgr->logs, entry->key, len, entry);
     if (entry->hh.tbl == NULL) {
         mem_free(entry);
@@ -521,6 +526,7 @@ log_manager_metadata_log(struct log_manager *mgr, const struct log_config *confi
         .recovery_point = mgr->metadata_recovery_point,
         .start_offset = mgr->metadata_start_offset,
         .high_watermark = mgr->metadata_high_watermark,
+        .gaps_are_losses = log_dir_gaps_are_losses(dir),
         .producer_expiration_ms = mgr->opts.producer_expiration_ms,
         .host = &dir->host,
     };

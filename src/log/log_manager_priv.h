@@ -20,14 +20,19 @@ struct managed_dir {
     struct uuid id;
     struct env_file *lock;         /* owned */
     bool clean;                    /* stopped cleanly before this start */
+    bool in_use;                   /* the last run was ours and did not end cleanly */
+    bool checkpointed;             /* the recovery points could be read */
+    bool cleaned_known;            /* there is a cleaner's checkpoint; we never begin one */
+    bool cleaned_stale;            /* it tells of logs that are gone */
     int64_t broker_epoch;          /* of that stop; -1 unknown */
-    uint64_t checkpoint_hashes[3]; /* of the texts written last; guarded by `duty` */
+    uint64_t checkpoint_hashes[4]; /* of the texts written last; guarded by `duty` */
 };
 
 struct managed_log {
     UT_hash_handle hh;
     struct log *log; /* owned */
     struct managed_dir *dir;
+    int64_t cleaned_end; /* first offset the cleaner has not been at; -1: it never was */
     char key[];
 };
 
@@ -36,8 +41,8 @@ struct load_item {
     UT_hash_handle hh;
     struct managed_dir *dir;
     int64_t recovery_point, start_offset, high_watermark;
-    bool recovery_point_known;
-    struct log *log; /* owned until it is in the table */
+    int64_t cleaned_end; /* -1 */
+    struct log *log;     /* owned until it is in the table */
     enum err err;
     int32_t partition;
     size_t topic_len;
@@ -77,6 +82,7 @@ enum log_checkpoint_kind {
     LOG_CHECKPOINT_RECOVERY_POINT,
     LOG_CHECKPOINT_LOG_START,
     LOG_CHECKPOINT_HIGH_WATERMARK,
+    LOG_CHECKPOINT_CLEANED, /* of Kafka's cleaner; only kept true */
     LOG_CHECKPOINT_KIND_COUNT,
 };
 
@@ -88,14 +94,18 @@ bool log_key(char out[LOG_KEY_SIZE], struct str topic, int32_t partition);
  * fails for a reason that people must mend (BUSY, INVALID). */
 MUST_USE enum err log_dir_open(struct log_manager *mgr, struct managed_dir *dir, char *explanation);
 void log_dir_close(struct managed_dir *dir);
+/* From here on only we write there, and unless log_dir_write_clean comes the next start knows. The
+ * recovery points are durable before. */
+MUST_USE enum err log_dir_mark_in_use(struct managed_dir *dir);
 MUST_USE enum err log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch);
-MUST_USE enum err log_dir_remove_clean(struct managed_dir *dir);
 
 /* ---- log_load.c: all logs of all directories ---- */
 
 MUST_USE enum err log_load_all(struct log_manager *mgr, char *explanation);
 MUST_USE enum err log_manager_add(
     struct log_manager *mgr, struct managed_dir *dir, struct log *log, struct managed_log **out);
+/* What recovery may take for granted about the logs of a directory. */
+bool log_dir_gaps_are_losses(const struct managed_dir *dir);
 
 /* Runs fn(ctx, i) for each i below count, side by side when the manager has a pool. */
 MUST_USE enum err log_manager_parallel(
@@ -105,12 +115,18 @@ MUST_USE enum err log_manager_parallel(
 
 const char *log_checkpoint_name(enum log_checkpoint_kind kind);
 void log_checkpoint_write(struct log_manager *mgr, enum log_checkpoint_kind kind);
+/* One directory's; an error is the caller's business. */
+MUST_USE enum err log_checkpoint_write_dir(
+    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind);
 /* At close: the numbers come from the caller. */
 struct closed_log {
     struct managed_dir *dir;
     char key[LOG_KEY_SIZE];
-    int64_t recovery_point, start_offset, segment_start, high_watermark;
+    int64_t recovery_point, start_offset, segment_start, high_watermark, cleaned_end;
 };
+/* What was read is what would be written: the file stays as it is until something changes. */
+void log_checkpoint_take_as_written(
+    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind);
 MUST_USE enum err log_checkpoint_write_closed(struct managed_dir *dir,
     enum log_checkpoint_kind kind, const struct closed_log *logs, int32_t count);
 

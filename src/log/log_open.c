@@ -352,7 +352,14 @@ find_end(struct log *log, const struct log_open_opts *opts, bool corrupt_marker)
             atomic_store(&log->end_offset, end);
     }
     log->clean = clean;
-    return clean ? ERR_OK : log_recover(log, recovery_point, durable_end, opts->high_watermark);
+    if (clean)
+        return ERR_OK;
+    struct log_recover_opts recover = {.recovery_point = recovery_point,
+        .high_watermark = opts->high_watermark,
+        .durable_end = durable_end,
+        .cleaned_end = opts->cleaned_end,
+        .gaps_are_losses = opts->gaps_are_losses};
+    return log_recover(log, &recover);
 }
 
 /* Start, high watermark and recovery point within what there is. */

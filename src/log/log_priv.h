@@ -108,10 +108,16 @@ void log_snapshot_forget(struct log *log, int64_t offset);
 
 /* ---- log_recover.c ---- */
 
-/* After the segments were found; recovery point and high watermark as checkpointed, durable_end
- * what is known to be durable and committed. Sets the end offset. */
-MUST_USE enum err log_recover(
-    struct log *log, int64_t recovery_point, int64_t durable_end, int64_t high_watermark);
+struct log_recover_opts {
+    int64_t recovery_point; /* as checkpointed */
+    int64_t high_watermark; /* the same */
+    int64_t durable_end;    /* what is known to be durable and committed */
+    int64_t cleaned_end;    /* see log_open_opts */
+    bool gaps_are_losses;   /* the same */
+};
+
+/* After the segments were found. Sets the end offset. */
+MUST_USE enum err log_recover(struct log *log, const struct log_recover_opts *opts);
 void log_mark_corrupt(struct log *log, int64_t offset, int64_t durable_end, const char *why);
 /* False when there is no marker. */
 bool log_corrupt_marker_read(struct log *log, int64_t *durable_end);

@@ -19,11 +19,10 @@
 
 struct recovery {
     struct log *log;
-    int64_t recovery_point;
-    int64_t durable_end;    /* known to be durable and committed */
-    int64_t high_watermark; /* as checkpointed */
-    int64_t expected;       /* next offset */
+    struct log_recover_opts opts;
+    int64_t expected; /* next offset */
     int64_t bytes;
+    bool gaps_are_losses;
     bool rewrite; /* what is read is perhaps in the page cache only, and clean there */
 };
 
@@ -239,18 +238,18 @@ handle_damage(struct recovery *r, int32_t i, int64_t position)
     struct log *log = r->log;
     enum segment_damage damage = SEGMENT_DAMAGE_CORRUPT;
     enum err err = ERR_OK;
-    if (r->expected >= r->recovery_point)
+    if (r->expected >= r->opts.recovery_point)
         err = segment_classify(log->segments[i], position, r->expected, &damage);
     if (err != ERR_OK)
         return err;
     if (damage == SEGMENT_DAMAGE_TORN)
         return cut_torn(r, i, position);
     hide_corrupt(r, i, position);
-    int64_t durable = r->durable_end > r->expected ? r->durable_end : r->expected;
-    if (r->recovery_point > durable)
-        durable = r->recovery_point;
+    int64_t durable = r->opts.durable_end > r->expected ? r->opts.durable_end : r->expected;
+    if (r->opts.recovery_point > durable)
+        durable = r->opts.recovery_point;
     log_mark_corrupt(log, r->expected, durable,
-        r->expected < r->recovery_point ? "below the recovery point" : "not a torn write");
+        r->expected < r->opts.recovery_point ? "below the recovery point" : "not a torn write");
     return ERR_OK;
 }
 
@@ -263,22 +262,37 @@ handle_overlap(struct recovery *r, int32_t i)
     if (!data_after(log, i - 1))
         return log_segments_remove(log, i, log->segment_count - i);
     hide_corrupt(r, i - 1, log->segments[i - 1]->size_bytes);
-    log_mark_corrupt(
-        log, r->expected, r->durable_end > r->expected ? r->durable_end : r->expected, "overlap");
+    log_mark_corrupt(log, r->expected,
+        r->opts.durable_end > r->expected ? r->opts.durable_end : r->expected, "overlap");
     return ERR_OK;
 }
 
 /* Segment i begins above the end of the one before. A power cut leaves that when the end of a
  * segment was never synced but the name of the next one was; then nothing from there on was durable
- * either, because flushes cover prefixes. A log that was compacted once has such gaps by right:
- * they are taken for a loss only above a known recovery point and above everything committed. */
+ * either, because flushes cover prefixes. Kafka leaves it by right: after compaction, and in a
+ * follower of a compacted log. We name a segment by the end of the one before, whatever its first
+ * batch, so above the recovery point a gap of our own making is always a loss. */
 static bool
 gap_is_loss(const struct recovery *r, int32_t i)
 {
-    const struct log *log = r->log;
-    int64_t base = log->segments[i]->base_offset;
-    return r->recovery_point < base && r->high_watermark < base &&
-           (r->recovery_point > 0 || !data_after(log, i - 1));
+    int64_t base = r->log->segments[i]->base_offset;
+    int64_t before = r->log->segments[i - 1]->base_offset;
+    return r->gaps_are_losses && r->opts.recovery_point < base && r->opts.high_watermark < base &&
+           r->opts.cleaned_end < base && base - before - 1 <= INT32_MAX;
+}
+
+/* An index with room for more entries than its segment can have batches: Kafka allocates those of
+ * the active segment whole, so Kafka was the last to write here, and was killed. */
+static bool
+has_preallocated_index(struct log *log)
+{
+    char path[LOG_PATH_MAX];
+    struct env_stat st;
+    struct log_segment *active = log_active(log);
+    return log_file_path(path, log->home.dir, active->base_offset, LOG_FILE_INDEX) &&
+           env_stat(log->env, path, &st) == ERR_OK &&
+           st.size_bytes / segment_index_entry_size(SEGMENT_INDEX_OFFSET) >
+               active->size_bytes / BATCH_HEADER_SIZE + 1;
 }
 
 /* Segment i from `position`; *stop when the log ends in it. */
@@ -292,14 +306,9 @@ recover_segment(struct recovery *r, int32_t i, int64_t position, bool *stop)
             *stop = true;
             return handle_overlap(r, i);
         }
-        if (i > 0 && r->expected < seg->base_offset && !log->config.cleanup_compact) {
-            diag_event(env_diag(log->env), DIAG_WARN, "log", "offset_gap",
-                DIAG_Z("dir", log->home.dir), DIAG_I64("from", r->expected),
-                DIAG_I64("to", seg->base_offset));
-            if (gap_is_loss(r, i)) {
-                *stop = true;
-                return cut_torn(r, i - 1, log->segments[i - 1]->size_bytes);
-            }
+        if (i > 0 && r->expected < seg->base_offset && gap_is_loss(r, i)) {
+            *stop = true;
+            return cut_torn(r, i - 1, log->segments[i - 1]->size_bytes);
         }
         r->expected = seg->base_offset;
     }
@@ -322,7 +331,7 @@ recovery_begin(struct recovery *r, int32_t first, int64_t *position)
     struct segment_window w;
     struct batch_view batch;
     int64_t from = seg->base_offset;
-    enum err err = segment_trust_indexes(seg, r->recovery_point - 1, position);
+    enum err err = segment_trust_indexes(seg, r->opts.recovery_point - 1, position);
     if (err == ERR_OK && *position > 0) {
         segment_window_init(&w, false);
         err = segment_header(seg, &w, *position, &batch);
@@ -366,18 +375,16 @@ recovery_sync(struct log *log, int32_t first)
 }
 
 enum err
-log_recover(struct log *log, int64_t recovery_point, int64_t durable_end, int64_t high_watermark)
+log_recover(struct log *log, const struct log_recover_opts *opts)
 {
-    struct recovery r = {.log = log,
-        .recovery_point = recovery_point,
-        .durable_end = durable_end,
-        .high_watermark = high_watermark,
-        .rewrite = has_unsynced_marker(log)};
+    struct recovery r = {.log = log, .opts = *opts, .rewrite = has_unsynced_marker(log)};
+    r.gaps_are_losses =
+        opts->gaps_are_losses && log->segment_count > 1 && !has_preallocated_index(log);
     int64_t position = 0;
     bool stop = false;
     /* The segment before counts too when the recovery point is the very end of it: it may have been
      * sealed after the flush, and its last index entries lost. */
-    int32_t first = log_segment_floor(log, recovery_point - 1);
+    int32_t first = log_segment_floor(log, opts->recovery_point - 1);
     if (first < 0)
         first = 0;
     enum err err = recovery_begin(&r, first, &position);
@@ -388,8 +395,8 @@ log_recover(struct log *log, int64_t recovery_point, int64_t durable_end, int64_
     if (err != ERR_OK)
         return err;
     atomic_store(&log->end_offset, r.expected);
-    if (atomic_load(&log->state) == LOG_OPEN && r.expected < durable_end)
-        log_mark_corrupt(log, r.expected, durable_end, "committed data is missing");
+    if (atomic_load(&log->state) == LOG_OPEN && r.expected < opts->durable_end)
+        log_mark_corrupt(log, r.expected, opts->durable_end, "committed data is missing");
     atomic_fetch_add(&log->host->bytes_scanned, r.bytes);
     atomic_fetch_add(&log->host->logs_recovered, 1);
     err = recovery_sync(log, first);

@@ -104,7 +104,8 @@ come_back(struct model *m, bool power)
         .config = &m->fx.config,
         .recovery_point = m->checkpoint,
         .start_offset = m->start,
-        .high_watermark = m->checkpoint};
+        .high_watermark = m->checkpoint,
+        .gaps_are_losses = true};
     assert_int_equal(log_open(&opts, &m->fx.log), ERR_OK);
     assert_int_equal(log_state(m->fx.log), LOG_OPEN);
     int64_t end = log_end_offset(m->fx.log);

@@ -51,7 +51,9 @@ fixture_open(struct log_fixture *fx, bool clean, int64_t recovery_point, int64_t
         .config = &fx->config,
         .clean = clean,
         .recovery_point = recovery_point,
-        .high_watermark = high_watermark};
+        .high_watermark = high_watermark,
+        .gaps_are_losses = fx->gaps_are_losses,
+        .cleaned_end = fx->cleaned_end};
     assert_null(fx->log);
     assert_int_equal(log_open(&opts, &fx->log), ERR_OK);
 }

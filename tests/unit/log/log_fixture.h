@@ -20,6 +20,9 @@ struct log_fixture {
     struct log *log;
     int32_t epoch;
     int64_t timestamp; /* of the next record; grows by one each */
+    /* For fixture_open, as in log_open_opts. */
+    bool gaps_are_losses;
+    int64_t cleaned_end;
 };
 
 /* A real directory and environment. */

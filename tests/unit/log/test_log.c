@@ -391,6 +391,50 @@ a_follower_keeps_offsets_and_epochs_of_its_leader(void **state)
     fixture_fini(&follower);
 }
 
+/* What is left of a compacted log: batches of one record at 0, 10, 20, ... */
+static void
+a_follower_of_a_compacted_log_has_no_holes_between_segments(void **state)
+{
+    struct log_fixture leader, follower;
+    struct log_append_result result;
+    struct log_slice slice;
+    struct buf bytes;
+    (void)state;
+    fixture_init(&leader);
+    fixture_open(&leader, true, 0, 0);
+    for (int i = 0; i < 100; i++)
+        fixture_add(&leader, 1, 100);
+    fixture_init(&follower);
+    follower.config.segment_bytes = 1000;
+    follower.config.index_interval_bytes = 300;
+    fixture_open(&follower, true, 0, 0);
+    for (int64_t offset = 5; offset < 100; offset += 10) {
+        assert_int_equal(fixture_read(&leader, offset, 100, &bytes, &slice), ERR_OK);
+        assert_int_equal(
+            log_append_follower(follower.log, bytes.data, bytes.len, INT32_MAX, &result), ERR_OK);
+        assert_int_equal(result.first_offset, offset);
+        buf_fini(&bytes);
+    }
+    assert_true(log_segment_count(follower.log) > 1);
+    for (int32_t i = 1; i < log_segment_count(follower.log); i++)
+        assert_int_equal(follower.log->segments[i]->base_offset % 10, 6);
+    follower.gaps_are_losses = true;
+    for (int round = 0; round < 2; round++) {
+        if (round == 0)
+            fixture_kill(&follower, 0, 0);
+        else
+            fixture_reopen(&follower);
+        assert_int_equal(log_end_offset(follower.log), 96);
+        for (int64_t offset = 0; offset < 96; offset++) {
+            assert_int_equal(fixture_read(&follower, offset, 1, &bytes, &slice), ERR_OK);
+            assert_int_equal(slice.first_offset, (offset + 4) / 10 * 10 + 5);
+            buf_fini(&bytes);
+        }
+    }
+    fixture_fini(&leader);
+    fixture_fini(&follower);
+}
+
 static void
 a_flush_in_three_steps_covers_what_came_before_it(void **state)
 {
@@ -522,6 +566,7 @@ TEST_MAIN(cmocka_unit_test(offsets_are_consecutive_over_batches_and_reopening),
     cmocka_unit_test(a_retried_batch_is_a_duplicate_even_after_reopening),
     cmocka_unit_test(aborted_transactions_are_listed_and_survive),
     cmocka_unit_test(a_follower_keeps_offsets_and_epochs_of_its_leader),
+    cmocka_unit_test(a_follower_of_a_compacted_log_has_no_holes_between_segments),
     cmocka_unit_test(a_flush_in_three_steps_covers_what_came_before_it),
     cmocka_unit_test(after_a_failed_flush_appends_and_flushes_are_refused),
     cmocka_unit_test(preallocated_segments_end_where_their_data_ends),

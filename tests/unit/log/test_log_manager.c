@@ -314,6 +314,96 @@ unreadable_checkpoints_cost_a_scan_and_nothing_else(void **state)
     teardown(&fx);
 }
 
+static void
+write_file(struct fixture *fx, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", fx->paths[0], name);
+    assert_int_equal(
+        env_write_file_atomic(fx->env, path, (struct bytes){(const uint8_t *)text, strlen(text)}),
+        ERR_OK);
+}
+
+static void
+file_is(struct fixture *fx, const char *name, const char *wanted)
+{
+    char path[512], *text;
+    size_t len;
+    snprintf(path, sizeof path, "%s/%s", fx->paths[0], name);
+    assert_int_equal(env_read_file(fx->env, path, 4096, &text, &len), ERR_OK);
+    assert_string_equal(text, wanted);
+    mem_free(text);
+}
+
+static void
+what_kafkas_cleaner_noted_is_kept_and_true(void **state)
+{
+    static const char name[] = "cleaner-offset-checkpoint";
+    struct fixture fx;
+    (void)state;
+    setup(&fx);
+    fx.opts.dir_count = 1;
+    struct log_manager *mgr = open_manager(&fx);
+    for (int i = 0; i < 3; i++)
+        fill(&fx, create(mgr, "c", i), 9);
+    log_manager_checkpoint(mgr);
+    log_manager_close(&mgr, -1);
+    assert_false(exists(&fx, "d0/cleaner-offset-checkpoint")); /* we begin none */
+    static const char text[] = "0\n2\nc 2 7\nc 0 5\n";
+    write_file(&fx, name, text);
+    mgr = open_manager(&fx);
+    log_manager_checkpoint(mgr);
+    log_manager_close(&mgr, -1);
+    file_is(&fx, name, text); /* not even reordered */
+    mgr = open_manager(&fx);
+    struct log *log = log_manager_find(mgr, STR("c"), 2);
+    assert_int_equal(log_truncate(log, 4), ERR_OK);
+    fill(&fx, log, 1);
+    log = log_manager_find(mgr, STR("c"), 0);
+    assert_int_equal(log_manager_delete(mgr, &log), ERR_OK);
+    log_manager_checkpoint(mgr);
+    file_is(&fx, name, "0\n1\nc 2 5\n");
+    log_manager_close(&mgr, -1);
+    file_is(&fx, name, "0\n1\nc 2 5\n");
+    write_file(&fx, name, "0\n2\nc 2 5\ngone 0 100\n"); /* deleted, and then a crash */
+    mgr = open_manager(&fx);
+    log_manager_checkpoint(mgr);
+    log_manager_abandon(&mgr);
+    file_is(&fx, name, "0\n1\nc 2 5\n");
+    teardown(&fx);
+}
+
+static void
+a_directory_in_use_is_marked_and_recovery_points_are_there_before(void **state)
+{
+    struct fixture fx;
+    (void)state;
+    setup(&fx);
+    fx.opts.dir_count = 1;
+    struct log_manager *mgr = open_manager(&fx);
+    assert_true(exists(&fx, "d0/moldau-in-use"));
+    file_is(&fx, "recovery-point-offset-checkpoint", "0\n0\n");
+    fill(&fx, create(mgr, "a", 0), 9);
+    log_manager_abandon(&mgr);
+    assert_true(exists(&fx, "d0/moldau-in-use"));
+    mgr = open_manager(&fx); /* ours, killed: nothing new to say */
+    file_is(&fx, "recovery-point-offset-checkpoint", "0\n0\n");
+    log_manager_close(&mgr, -1);
+    assert_false(exists(&fx, "d0/moldau-in-use"));
+    mgr = open_manager(&fx);
+    assert_true(exists(&fx, "d0/moldau-in-use"));
+    log_manager_abandon(&mgr);
+    char path[512];
+    snprintf(path, sizeof path, "%s/moldau-in-use", fx.paths[0]);
+    assert_int_equal(env_unlink(fx.env, path), ERR_OK);
+    write_file(&fx, "recovery-point-offset-checkpoint", "0\n0\n");
+    mgr = open_manager(&fx); /* another's, killed: what it left counts from here on */
+    file_is(&fx, "recovery-point-offset-checkpoint", "0\n1\na 0 9\n");
+    assert_true(exists(&fx, "d0/moldau-in-use"));
+    log_manager_close(&mgr, -1);
+    teardown(&fx);
+}
+
 TEST_MAIN(cmocka_unit_test(logs_are_spread_and_found_again_after_a_clean_stop),
     cmocka_unit_test(after_a_kill_checkpoints_bound_what_is_scanned),
     cmocka_unit_test(a_second_process_and_a_foreign_disk_are_refused),
@@ -321,4 +411,6 @@ TEST_MAIN(cmocka_unit_test(logs_are_spread_and_found_again_after_a_clean_stop),
     cmocka_unit_test(deleted_and_stray_logs_leave_the_table_and_their_names),
     cmocka_unit_test(the_metadata_log_stands_apart),
     cmocka_unit_test(a_failed_directory_goes_offline_alone),
-    cmocka_unit_test(unreadable_checkpoints_cost_a_scan_and_nothing_else))
+    cmocka_unit_test(unreadable_checkpoints_cost_a_scan_and_nothing_else),
+    cmocka_unit_test(what_kafkas_cleaner_noted_is_kept_and_true),
+    cmocka_unit_test(a_directory_in_use_is_marked_and_recovery_points_are_there_before))

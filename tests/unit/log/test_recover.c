@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -283,6 +284,76 @@ half_done_replacements_are_settled_in_order(void **state)
     fixture_fini(&fx);
 }
 
+/* Three segments of which the first lost its last batch; begins of the second and the end. */
+static void
+a_hole(struct log_fixture *fx, int64_t *second, int64_t *end)
+{
+    int64_t last = 0, before = 0;
+    fixture_init(fx);
+    fx->config.segment_bytes = 1000;
+    fixture_open(fx, true, 0, 0);
+    while (log_segment_count(fx->log) < 3) {
+        if (log_segment_count(fx->log) == 1) {
+            last = before; /* of the batch before the one just added */
+            before = log_size_bytes(fx->log);
+        }
+        fixture_add(fx, 1, 100);
+    }
+    *second = fx->log->segments[1]->base_offset;
+    *end = log_end_offset(fx->log);
+    log_abandon(&fx->log);
+    fixture_cut(fx, LOG0, last);
+}
+
+static void
+a_hole_of_our_own_making_is_a_loss_and_the_log_ends_before_it(void **state)
+{
+    struct log_fixture fx;
+    int64_t second, end;
+    (void)state;
+    a_hole(&fx, &second, &end);
+    fx.gaps_are_losses = true;
+    fixture_open(&fx, false, 0, 0);
+    assert_int_equal(log_state(fx.log), LOG_OPEN);
+    assert_int_equal(log_end_offset(fx.log), second - 1);
+    assert_int_equal(log_segment_count(fx.log), 1);
+    assert_int_equal(fixture_add(&fx, 1, 100), second - 1);
+    assert_int_equal(fixture_check_all(&fx), (int)second);
+    fixture_fini(&fx);
+}
+
+static void
+holes_that_may_be_kafkas_stay(void **state)
+{
+    (void)state;
+    for (int why = 0; why < 5; why++) {
+        struct log_fixture fx;
+        int64_t second, end, high_watermark = 0, recovery_point = 0;
+        char name[32];
+        a_hole(&fx, &second, &end);
+        fx.gaps_are_losses = why != 0;
+        if (why == 1)
+            fx.cleaned_end = second; /* compacted there */
+        else if (why == 2)
+            recovery_point = second; /* flushed once */
+        else if (why == 3)
+            high_watermark = second; /* committed once */
+        else if (why == 4) {         /* Kafka was here and was killed */
+            struct log_segment *active;
+            fixture_open(&fx, true, end, end);
+            active = log_active(fx.log);
+            snprintf(name, sizeof name, "%020lld.index", (long long)active->base_offset);
+            log_abandon(&fx.log);
+            fixture_poke(&fx, name, 10485759, "", 1);
+        }
+        fixture_open(&fx, false, recovery_point, high_watermark);
+        assert_int_equal(log_state(fx.log), LOG_OPEN);
+        assert_int_equal(log_end_offset(fx.log), end);
+        assert_int_equal(log_segment_count(fx.log), 3);
+        fixture_fini(&fx);
+    }
+}
+
 /* Whatever the file holds, opening neither crashes nor serves a batch with a bad checksum. */
 static void
 arbitrary_bytes_are_never_served(void **state)
@@ -324,4 +395,6 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(only_what_is_above_the_recovery_point_is_scanned),
     cmocka_unit_test(a_missing_epoch_file_is_rebuilt),
     cmocka_unit_test(half_done_replacements_are_settled_in_order),
+    cmocka_unit_test(a_hole_of_our_own_making_is_a_loss_and_the_log_ends_before_it),
+    cmocka_unit_test(holes_that_may_be_kafkas_stay),
     cmocka_unit_test(arbitrary_bytes_are_never_served))
