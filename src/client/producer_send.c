@@ -107,12 +107,28 @@ request_free(struct producer_request *request)
     mem_free(request);
 }
 
+/* The connection broke: what else is on its way to that broker will come back too, one answer after
+ * the other. Nothing may overtake it on the next connection. */
+static void
+hold_back(struct client_producer *producer, int32_t node_id)
+{
+    LIST_FOREACH (&producer->requests, node) {
+        struct producer_request *request = LIST_ENTRY(node, struct producer_request, link);
+        if (request->node_id != node_id)
+            continue;
+        LIST_FOREACH (&request->batches, sent)
+            LIST_ENTRY(sent, struct producer_batch, sent)->part->retrying = true;
+    }
+}
+
 static void
 on_produced(struct client_call *call)
 {
     struct producer_request *request = CONTAINER_OF(call, struct producer_request, call);
     struct client_producer *producer = request->producer;
     const struct proto_produce_response *response = call->response;
+    if (call->err != ERR_OK && call->err != ERR_CANCELED)
+        hold_back(producer, request->node_id);
     while (!list_empty(&request->batches)) {
         struct producer_batch *batch =
             LIST_ENTRY(request->batches.next, struct producer_batch, sent);
