@@ -100,6 +100,13 @@ loop_poll_fd(const struct loop *loop, int64_t *wait_ms)
     return loop->ops->poll_fd == NULL ? -1 : loop->ops->poll_fd(loop, wait_ms);
 }
 
+void
+loop_stats_get(const struct loop *loop, struct loop_stats *out)
+{
+    out->turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
+    out->idle_ms = atomic_load_explicit(&loop->idle_ms, memory_order_relaxed);
+}
+
 /* ---- tasks ---- */
 
 void

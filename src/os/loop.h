@@ -55,6 +55,14 @@ int64_t loop_now_ms(const struct loop *loop);
  * Between runs; both are true until the loop is used or run again. */
 int loop_poll_fd(const struct loop *loop, int64_t *wait_ms);
 
+/* What the loop did since it began; any thread. Zero in the simulator. Idle: it waited for events,
+ * measured by the clock of its turns, so right in the sum only. */
+struct loop_stats {
+    uint64_t turns;
+    int64_t idle_ms;
+};
+void loop_stats_get(const struct loop *loop, struct loop_stats *out);
+
 /* ---- tasks: the mailbox ---- */
 
 /* Embedded in whatever crosses; ownership of the payload moves with it. Queued at most once at a

@@ -2,6 +2,8 @@
 #ifndef OS_LOOP_PRIV_H
 #define OS_LOOP_PRIV_H
 
+#include <stdatomic.h>
+
 #include "os/loop.h"
 
 enum { LOOP_NAME_SIZE = 16, ACCEPT_PER_TURN = 64, ACCEPT_RETRY_MS = 100 };
@@ -33,6 +35,9 @@ struct loop {
     char name[LOOP_NAME_SIZE];
     struct heap timers;   /* own thread; keys are loop_now_ms */
     struct list deferred; /* own thread */
+    /* Written by the own thread, read by anyone: struct loop_stats. */
+    _Atomic uint64_t turns;
+    _Atomic int64_t idle_ms;
 };
 
 struct sock_ops {

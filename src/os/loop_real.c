@@ -107,6 +107,8 @@ loop_real_deferred(struct loop *loop)
 
 /* ---- turns ---- */
 
+static void loop_real_arm(struct loop_real *real);
+
 static void
 on_idle(uv_idle_t *idle)
 {
@@ -119,6 +121,11 @@ on_prepare(uv_prepare_t *handle)
 {
     struct loop_real *real = handle->data;
     loop_run_deferred(&real->loop);
+    if (real->timer_at_ms == INT64_MIN) {
+        real->timer_at_ms = INT64_MAX;
+        loop_real_arm(real);
+    }
+    real->wait_began_ms = (int64_t)uv_now(&real->uv);
     atomic_store(&real->sleeping, true);
     if (atomic_load(&real->stopping)) {
         uv_stop(&real->uv);
@@ -131,11 +138,25 @@ on_prepare(uv_prepare_t *handle)
     }
 }
 
+/* The clock of the turn moves when a turn begins and when its wait ends, and both times stand here:
+ * no clock is read for this. */
+static void
+count_turn(struct loop_real *real)
+{
+    struct loop *loop = &real->loop;
+    int64_t waited_ms = (int64_t)uv_now(&real->uv) - real->wait_began_ms;
+    uint64_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
+    int64_t idle_ms = atomic_load_explicit(&loop->idle_ms, memory_order_relaxed);
+    atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
+    atomic_store_explicit(&loop->idle_ms, idle_ms + waited_ms, memory_order_relaxed);
+}
+
 /* After the wait and its events. */
 static void
 on_check(uv_check_t *handle)
 {
     struct loop_real *real = handle->data;
+    count_turn(real);
     atomic_store_explicit(&real->sleeping, false, memory_order_relaxed);
     if (atomic_load(&real->stopping)) {
         uv_stop(&real->uv);
@@ -151,15 +172,14 @@ on_wake(uv_async_t *handle)
     (void)handle; /* check does the rest */
 }
 
-static void loop_real_arm(struct loop_real *real);
-
 static void
 on_timer(uv_timer_t *handle)
 {
     struct loop_real *real = handle->data;
-    real->timer_at_ms = INT64_MAX;
+    /* The library fires timers until none is due: one that starts itself again with no delay must
+     * not be armed before the sockets had their turn, so on_prepare does it. */
+    real->timer_at_ms = INT64_MIN;
     loop_fire_timers(&real->loop, (int64_t)uv_now(&real->uv));
-    loop_real_arm(real);
 }
 
 static void

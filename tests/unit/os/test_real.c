@@ -149,6 +149,32 @@ the_main_loop_hears_signals_and_quits(void **state)
 }
 
 static void
+host_fire_again(struct loop_timer *timer)
+{
+    struct host *host = CONTAINER_OF(timer, struct host, timer);
+    if (host->fired++ == 0)
+        kill(getpid(), SIGTERM);
+    assert_int_equal(loop_timer_start(&host->timer, 0), ERR_OK);
+}
+
+static void
+a_timer_without_delay_leaves_room_for_events(void **state)
+{
+    struct world *w = *state;
+    struct host host = {.loop = NULL};
+    assert_int_equal(loop_new(w->env, "main", &host.loop), ERR_OK);
+    assert_int_equal(loop_watch_signals(host.loop, host_signal, &host), ERR_OK);
+    loop_timer_init(&host.timer, host.loop, host_fire_again);
+    assert_int_equal(loop_timer_start(&host.timer, 0), ERR_OK);
+    alarm(10); /* ends the test if the timer holds the loop */
+    loop_run_here(host.loop);
+    alarm(0);
+    assert_int_equal(host.signum, SIGTERM);
+    loop_timer_stop(&host.timer);
+    loop_free(&host.loop);
+}
+
+static void
 lock_wrongly(void)
 {
     struct mutex low, high;
@@ -226,5 +252,7 @@ diagnostics_reach_their_descriptor(void **state)
 }
 
 TEST_MAIN(CONFORM_TESTS, CONFORM_TEST(without_descriptors_accepting_waits_and_recovers),
-    CONFORM_TEST(the_main_loop_hears_signals_and_quits), cmocka_unit_test(locks_out_of_order_abort),
+    CONFORM_TEST(the_main_loop_hears_signals_and_quits),
+    CONFORM_TEST(a_timer_without_delay_leaves_room_for_events),
+    cmocka_unit_test(locks_out_of_order_abort),
     cmocka_unit_test(diagnostics_reach_their_descriptor))
