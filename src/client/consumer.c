@@ -86,6 +86,8 @@ consumer_part_ready(struct consumer_part *part)
 static void
 part_free(struct consumer_part *part)
 {
+    if (part->consumer->held == part)
+        part->consumer->held = NULL;
     consumer_drop_data(part);
     list_remove(&part->link);
     buf_fini(&part->data);
@@ -131,6 +133,8 @@ client_consumer_assign(
         buf_init(&part->scratch, SCRATCH_MAX);
         list_push(&consumer->parts, &part->link);
     }
+    if (consumer->held == part)
+        consumer->held = NULL;
     consumer_drop_data(part);
     part->position = offset;
     part->end_offset = -1;
@@ -206,6 +210,23 @@ consumer_stop(
         part->topic, (int)part->partition, (long long)part->position,
         code != 0 ? proto_error_name(code) : err_text(err));
     client_wake(consumer->opts.client);
+}
+
+void
+consumer_fail(struct client_consumer *consumer, enum err err, int16_t code, const char *text)
+{
+    ASSERT(err != ERR_OK);
+    consumer->err = err;
+    consumer->error_code = code;
+    consumer->progress = true;
+    snprintf(consumer->error_text, sizeof consumer->error_text, "%s", text);
+    client_wake(consumer->opts.client);
+}
+
+int64_t
+consumer_finished(const struct consumer_part *part)
+{
+    return part->consumer->held == part ? part->consumer->held_offset : part->position;
 }
 
 const char *
@@ -322,6 +343,7 @@ next_record(struct consumer_part *part, struct client_message *out, bool *found)
 enum err
 client_consumer_next(struct client_consumer *consumer, struct client_message *out)
 {
+    consumer->held = NULL; /* its reader has come back for more */
     while (!list_empty(&consumer->ready)) {
         struct consumer_part *part = LIST_ENTRY(consumer->ready.next, struct consumer_part, ready);
         bool found;
@@ -331,8 +353,11 @@ client_consumer_next(struct client_consumer *consumer, struct client_message *ou
             consumer_stop(consumer, part, err, 0);
             break;
         }
-        if (found)
+        if (found) {
+            consumer->held = part;
+            consumer->held_offset = out->offset;
             return ERR_OK;
+        }
         consumer_drop_data(part);
         consumer_drive(consumer);
     }

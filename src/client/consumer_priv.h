@@ -55,6 +55,8 @@ struct client_consumer {
     struct list fetches; /* requests on their way, both kinds */
     struct client_refresh refresh;
     struct loop_timer timer;
+    const struct consumer_part *held; /* whose record was handed out last; NULL */
+    int64_t held_offset;
     bool progress; /* something came, for whoever runs the loop */
     enum err err;
     int16_t error_code;
@@ -65,6 +67,10 @@ struct client_consumer {
 void consumer_drive(struct client_consumer *consumer);
 void consumer_stop(
     struct client_consumer *consumer, struct consumer_part *part, enum err err, int16_t code);
+/* An error of the whole consumer, for whoever polls. */
+void consumer_fail(struct client_consumer *consumer, enum err err, int16_t code, const char *text);
+/* The position without the record that was handed out last: its reader may still be at it. */
+int64_t consumer_finished(const struct consumer_part *part);
 struct consumer_part *consumer_find(
     const struct client_consumer *consumer, struct str topic, int32_t partition);
 void consumer_drop_data(struct consumer_part *part);
