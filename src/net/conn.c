@@ -70,6 +70,7 @@ net_conn_open(struct loop_task *hand_over)
     list_push(&reactor->conns, &conn->link);
     reactor->open_count++;
     net_count(&reactor->counters.opened, 1);
+    net_count(&conn->listener->counts[reactor->index].opened, 1);
     net_filter_init_plain(&conn->filter, conn->sock);
 
     if (reactor->stopping) {
@@ -136,6 +137,7 @@ net_conn_close(struct net_conn *conn, const char *reason)
     net_conn_output_clear(conn, false);
     reactor->open_count--;
     net_count(&reactor->counters.closed, 1);
+    net_count(&conn->listener->counts[reactor->index].closed, 1);
     net_reactor_conn_closed(reactor, conn);
     if (conn->user_made && server->opts.handler->on_close != NULL)
         server->opts.handler->on_close(server->opts.ctx, conn);

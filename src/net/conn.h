@@ -26,14 +26,19 @@ struct net_slot {
     /* The response goes here. Four bytes of size stand in it already and are patched at reply;
      * `file` of a splice is a struct env_file *, released by the server. */
     struct writer writer;
+    int64_t received_ns; /* env_now_ns when its last byte was read */
+    /* The handler's, for net_handler.on_sent: zero and NULL at first. */
+    int64_t answered_ns;
+    void *mark;
 
     /* private to net/ */
     struct list link;
     struct net_block *block;
     int state;
-    size_t buf_at;    /* sent so far of writer.buf */
-    int splice_index; /* the splice to send next ... */
-    size_t splice_at; /* ... and how much of it went out */
+    size_t buf_at;      /* sent so far of writer.buf */
+    int splice_index;   /* the splice to send next ... */
+    size_t splice_at;   /* ... and how much of it went out */
+    int64_t sending_ns; /* when sending it began; 0: not yet */
 };
 
 /* Queues what the writer holds. A latched failure or a response over 2 GiB closes the connection

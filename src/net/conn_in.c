@@ -37,6 +37,7 @@ deliver(struct net_conn *conn, struct net_block *block, uint8_t *body, size_t le
     slot->block = block;
     slot->frame = body;
     slot->frame_len = len;
+    slot->received_ns = conn->read_ns;
     net_count(&reactor->counters.frames, 1);
     conn->server->opts.handler->on_frame(conn->server->opts.ctx, conn, slot);
 }
@@ -201,6 +202,7 @@ read_frame_body(struct net_conn *conn)
         conn->filter.ops->read(&conn->filter, conn->frame->data + conn->frame_filled, want, &n);
     if (err == ERR_OK) {
         ASSERT(n > 0 && n <= want);
+        conn->read_ns = env_now_ns(conn->server->env);
         conn->io_ms = loop_now_ms(conn->reactor->loop);
         net_count(&conn->reactor->counters.bytes_in, n);
         conn->frame_filled += n;
@@ -252,6 +254,7 @@ read_scratch(struct net_conn *conn)
         return false;
     }
     ASSERT(n > 0 && n <= scratch->capacity);
+    conn->read_ns = env_now_ns(conn->server->env);
     conn->io_ms = loop_now_ms(reactor->loop);
     net_count(&reactor->counters.bytes_in, n);
     if (conn->fsm.state != NET_CONN_OPEN)

@@ -44,6 +44,9 @@ net_slot_new(struct net_conn *conn)
     }
     slot->state = SLOT_PENDING;
     slot->conn = conn;
+    slot->answered_ns = 0;
+    slot->mark = NULL;
+    slot->sending_ns = 0;
     writer_i32(&slot->writer, 0); /* the size; a failure is latched */
     list_push(&conn->slots, &slot->link);
     conn->slot_count++;
@@ -97,6 +100,8 @@ net_slot_recycle(struct net_slot *slot)
 {
     struct net_conn *conn = slot->conn;
     struct net_slot_pool *pool = &conn->reactor->slots;
+    if (slot->state == SLOT_READY)
+        net_count(&conn->reactor->counters.left, 1);
     list_remove(&slot->link);
     conn->slot_count--;
     ASSERT(conn->slot_count >= 0);
@@ -157,6 +162,8 @@ slot_end(struct net_slot *slot, enum slot_state state)
     ASSERT(slot->state == SLOT_PENDING);
     ASSERT_SLOW(conn->server->freeing || loop_is_current(conn->reactor->loop));
     slot->state = (int)state;
+    if (state == SLOT_READY)
+        net_count(&conn->reactor->counters.answered, 1);
     if (conn->sock == NULL) {
         net_slot_recycle(slot);
         return;
@@ -223,6 +230,19 @@ slot_buf_stop(const struct net_slot *slot)
     return slot->splice_index < w->splice_count ? w->splices[slot->splice_index].at : w->buf.len;
 }
 
+static void
+slot_sent(struct net_conn *conn, struct net_slot *slot)
+{
+    const struct net_server_opts *opts = &conn->server->opts;
+    net_count(&conn->reactor->counters.responses, 1);
+    if (opts->handler->on_sent != NULL) {
+        if (conn->written_ns == 0) /* once for all that one write completed */
+            conn->written_ns = env_now_ns(conn->server->env);
+        opts->handler->on_sent(opts->ctx, slot, slot->sending_ns, conn->written_ns);
+    }
+    net_slot_recycle(slot);
+}
+
 /* Drops what is done from the front. True when something can be sent. */
 static bool
 front_clean(struct net_conn *conn)
@@ -234,10 +254,11 @@ front_clean(struct net_conn *conn)
         case SLOT_CLOSE: net_conn_close(conn, "asked by handler"); return false;
         case SLOT_SKIP: net_slot_recycle(slot); break;
         case SLOT_READY:
+            if (slot->sending_ns == 0)
+                slot->sending_ns = conn->flush_ns;
             if (!slot_is_sent(slot))
                 return true;
-            net_count(&conn->reactor->counters.responses, 1);
-            net_slot_recycle(slot);
+            slot_sent(conn, slot);
             break;
         }
     }
@@ -270,6 +291,7 @@ sent(struct net_conn *conn, size_t n)
 {
     ASSERT(n > 0 && n <= conn->output_bytes); /* I2 */
     conn->output_bytes -= n;
+    conn->written_ns = 0;
     conn->io_ms = conn->output_moved_ms = loop_now_ms(conn->reactor->loop);
     net_count(&conn->reactor->counters.bytes_out, n);
 }
@@ -367,6 +389,8 @@ net_conn_flush(struct net_conn *conn)
         return;
     conn->refs++;
     conn->blocked = false;
+    if (conn->output_bytes > 0)
+        conn->flush_ns = env_now_ns(conn->server->env);
     while (front_clean(conn) && moved < TURN_BYTES_MAX) {
         err = send_some(conn, &moved);
         if (err != ERR_OK)

@@ -402,17 +402,21 @@ net_server_listen(struct net_server *server, const struct net_listen_opts *opts,
         return ERR_NOMEM;
     listener->server = server;
     listener->name = mem_strndup(opts->name.data, opts->name.len);
-    enum err err = listener->name == NULL ? ERR_NOMEM : ERR_OK;
+    listener->counts = mem_calloc((size_t)server->opts.loop_count, sizeof *listener->counts);
+    enum err err = listener->name == NULL || listener->counts == NULL ? ERR_NOMEM : ERR_OK;
     if (err == ERR_OK)
         err = sock_listen(server->reactors[0].loop, &opts->addr,
             opts->backlog > 0 ? opts->backlog : BACKLOG_DEFAULT, on_accept, listener,
             &listener->sock);
     if (err != ERR_OK) {
+        mem_free(listener->counts);
         mem_free(listener->name);
         mem_free(listener);
         return err;
     }
+    mutex_lock(&server->mutex);
     list_push(&server->listeners, &listener->link);
+    mutex_unlock(&server->mutex);
     if (port != NULL)
         *port = sock_listener_port(listener->sock);
     return ERR_OK;
@@ -455,6 +459,7 @@ listeners_free(struct list *listeners)
         struct net_listener *listener = LIST_ENTRY(node, struct net_listener, link);
         if (listener->sock != NULL)
             sock_listener_close(&listener->sock);
+        mem_free(listener->counts);
         mem_free(listener->name);
         mem_free(listener);
     }
@@ -507,6 +512,8 @@ net_server_counters(const struct net_server *server, struct net_counters *out)
         sum.connections_closed += counter_get(&c->closed);
         sum.frames_received += counter_get(&c->frames);
         sum.responses_sent += counter_get(&c->responses);
+        uint64_t left = counter_get(&c->left), answered = counter_get(&c->answered);
+        sum.responses_waiting += answered > left ? answered - left : 0;
         sum.bytes_received += counter_get(&c->bytes_in);
         sum.bytes_sent += counter_get(&c->bytes_out);
         sum.closed_bad_frame += counter_get(&c->bad_frame);
@@ -516,6 +523,34 @@ net_server_counters(const struct net_server *server, struct net_counters *out)
         sum.closed_error += counter_get(&c->error);
     }
     *out = sum;
+}
+
+static void
+each_listener(struct net_server *server, const struct list *listeners,
+    void (*fn)(void *ctx, const struct net_listener_counters *counters), void *ctx)
+{
+    for (const struct list *node = listeners->next; node != listeners; node = node->next) {
+        const struct net_listener *listener = LIST_ENTRY(node, struct net_listener, link);
+        for (int i = 0; i < server->opts.loop_count; i++) {
+            struct net_listener_counters counters = {
+                .listener = str_of(listener->name),
+                .reactor = i,
+                .closed = counter_get(&listener->counts[i].closed),
+                .opened = counter_get(&listener->counts[i].opened),
+            };
+            fn(ctx, &counters);
+        }
+    }
+}
+
+void
+net_server_each_listener(struct net_server *server,
+    void (*fn)(void *ctx, const struct net_listener_counters *counters), void *ctx)
+{
+    mutex_lock(&server->mutex);
+    each_listener(server, &server->listeners, fn, ctx);
+    each_listener(server, &server->closed_listeners, fn, ctx);
+    mutex_unlock(&server->mutex);
 }
 
 int

@@ -22,6 +22,9 @@ struct net_handler {
     void (*on_close)(void *ctx, struct net_conn *conn);
     /* The last slot was ended (or the server is freed): frees the user's part. May be NULL. */
     void (*on_free)(void *ctx, void *user);
+    /* The last byte of the slot's response was written, at sent_ns; sending it began at sending_ns.
+     * Not for responses that their connection did not live to send. Only looks. May be NULL. */
+    void (*on_sent)(void *ctx, const struct net_slot *slot, int64_t sending_ns, int64_t sent_ns);
 };
 
 /* A limit for one address in place of connections_per_ip_max. */
@@ -79,6 +82,7 @@ struct net_counters {
     uint64_t connections_refused; /* by a limit or by the handler */
     uint64_t frames_received;
     uint64_t responses_sent;
+    uint64_t responses_waiting; /* now: made, and not sent to their last byte */
     uint64_t bytes_received;
     uint64_t bytes_sent;
     uint64_t closed_bad_frame;
@@ -88,6 +92,14 @@ struct net_counters {
     uint64_t closed_error; /* by the network */
 };
 void net_server_counters(const struct net_server *server, struct net_counters *out);
+struct net_listener_counters {
+    struct str listener;
+    int reactor;
+    uint64_t opened, closed;
+};
+/* Any thread; fn once for each listener and reactor, with a lock held: it only copies. */
+void net_server_each_listener(struct net_server *server,
+    void (*fn)(void *ctx, const struct net_listener_counters *counters), void *ctx);
 /* Any thread: open connections. */
 int net_server_connection_count(const struct net_server *server);
 

@@ -24,6 +24,7 @@ struct net_slot_pool {
 /* Written by the reactor's loop only, read by anyone. */
 struct net_reactor_counters {
     _Atomic uint64_t opened, closed, frames, responses, bytes_in, bytes_out;
+    _Atomic uint64_t answered, left; /* responses: made; sent, or dropped with their connection */
     _Atomic uint64_t bad_frame, idle, frame_deadline, send_stall, error;
 };
 
@@ -53,11 +54,17 @@ struct net_reactor {
     struct net_reactor_counters counters;
 };
 
+/* Written by the reactor's loop only, read by anyone. */
+struct net_listener_reactor {
+    _Atomic uint64_t opened, closed;
+};
+
 struct net_listener {
     struct list link;
     struct net_server *server;
     struct sock_listener *sock;
     char *name;
+    struct net_listener_reactor *counts; /* one for each reactor */
 };
 
 /* Open connections of one address. */
@@ -75,7 +82,7 @@ struct net_server {
     struct env *env;
     bool freeing; /* no loop runs any more */
 
-    /* the first loop only */
+    /* the first loop only; changed under the mutex, so that others can look */
     struct list listeners;
     struct list closed_listeners; /* their names are still in use */
     int reactor_next;
@@ -107,7 +114,7 @@ struct net_conn {
     struct list link; /* server->handed, then reactor->conns */
     struct net_server *server;
     struct net_reactor *reactor;
-    const struct net_listener *listener;
+    struct net_listener *listener;
     struct sock *sock; /* NULL once closed */
     struct net_filter filter;
     struct fsm fsm;
@@ -145,6 +152,8 @@ struct net_conn {
     size_t output_bytes; /* answered and not sent */
     struct loop_task flush;
 
+    /* env_now_ns: of the last read; when the last flush began; of its last write, 0 until asked */
+    int64_t read_ns, flush_ns, written_ns;
     int64_t io_ms;            /* of the last byte either way */
     int64_t frame_started_ms; /* 0: no frame is under way */
     int64_t output_moved_ms;  /* last progress, or when output appeared */

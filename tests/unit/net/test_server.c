@@ -25,7 +25,7 @@ struct fixture {
     uint16_t port;
     char dir[256];
     struct env_file *file;
-    _Atomic int opened, closed, freed, frames, pending;
+    _Atomic int opened, closed, freed, frames, pending, sent;
     _Atomic bool stopped;
 };
 
@@ -130,7 +130,17 @@ on_free(void *ctx, void *user)
     mem_free(user);
 }
 
-static const struct net_handler handler = {on_open, on_frame, on_close, on_free};
+static void
+on_sent(void *ctx, const struct net_slot *slot, int64_t sending_ns, int64_t sent_ns)
+{
+    struct fixture *f = ctx;
+    assert_true(slot->received_ns > 0);
+    assert_true(sending_ns >= slot->received_ns);
+    assert_true(sent_ns >= sending_ns);
+    atomic_fetch_add(&f->sent, 1);
+}
+
+static const struct net_handler handler = {on_open, on_frame, on_close, on_free, on_sent};
 
 static void
 fixture_start(struct fixture *f, struct net_server_opts opts)
@@ -385,6 +395,63 @@ responses_leave_in_request_order(void **state)
     expect_frame(fd, "P3");
     expect_frame(fd, "R");
     expect_frame(fd, "Eend");
+    close(fd);
+    fixture_end(&f);
+}
+
+struct listener_sums {
+    int seen;
+    uint64_t opened, closed;
+};
+
+static void
+add_listener(void *ctx, const struct net_listener_counters *counters)
+{
+    struct listener_sums *sums = ctx;
+    assert_true(str_eq_z(counters->listener, "PLAINTEXT"));
+    assert_true(counters->reactor >= 0 && counters->reactor < LOOPS);
+    sums->seen++;
+    sums->opened += counters->opened;
+    sums->closed += counters->closed;
+}
+
+static void
+sent_responses_and_connections_are_counted(void **state)
+{
+    struct fixture f;
+    struct net_counters c;
+    struct listener_sums sums = {0};
+    char big[255 * 1024];
+    (void)state;
+    fixture_start(&f, (struct net_server_opts){0});
+    int fd = dial(&f), other = dial(&f);
+    put_frame(fd, "P1", 2); /* waits, and so does what comes behind it */
+    put_frame(fd, "B\xff", 2);
+    put_frame(other, "Eother", 6);
+    put_frame(other, "N", 1);
+    expect_frame(other, "Eother");
+    assert_true(wait_for(&f.sent, 1));
+    c.responses_waiting = 0;
+    for (int i = 0; i < 5000 && c.responses_waiting == 0; i++) {
+        usleep(1000);
+        net_server_counters(f.server, &c);
+    }
+    assert_int_equal(c.responses_waiting, 1);
+    assert_int_equal(c.responses_sent, 1);
+    put_frame(fd, "R", 1);
+    expect_frame(fd, "P1");
+    assert_int_equal(get_frame(fd, big, sizeof big), sizeof big);
+    expect_frame(fd, "R");
+    assert_true(wait_for(&f.sent, 4));
+    close(other);
+    assert_true(wait_for(&f.freed, 1));
+    net_server_counters(f.server, &c);
+    assert_int_equal(c.responses_sent, 4);
+    assert_int_equal(c.responses_waiting, 0);
+    net_server_each_listener(f.server, add_listener, &sums);
+    assert_int_equal(sums.seen, LOOPS);
+    assert_int_equal(sums.opened, 2);
+    assert_int_equal(sums.closed, 1);
     close(fd);
     fixture_end(&f);
 }
@@ -702,6 +769,7 @@ TEST_MAIN(cmocka_unit_test(frames_come_back), cmocka_unit_test(broken_sizes_clos
     cmocka_unit_test(a_frame_cut_by_the_peer_frees_all),
     cmocka_unit_test(frames_of_all_sizes_survive_any_split),
     cmocka_unit_test(responses_leave_in_request_order),
+    cmocka_unit_test(sent_responses_and_connections_are_counted),
     cmocka_unit_test(files_are_spliced_between_bytes),
     cmocka_unit_test(close_sends_earlier_responses_first),
     cmocka_unit_test(a_half_closed_peer_gets_its_answers),
