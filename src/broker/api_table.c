@@ -5,41 +5,42 @@
 
 #include "base/attr.h"
 
-#define BROKER_APIS(X)              \
-    X(produce)                      \
-    X(fetch)                        \
-    X(list_offsets)                 \
-    X(metadata)                     \
-    X(offset_commit)                \
-    X(offset_fetch)                 \
-    X(find_coordinator)             \
-    X(join_group)                   \
-    X(heartbeat)                    \
-    X(leave_group)                  \
-    X(sync_group)                   \
-    X(describe_groups)              \
-    X(list_groups)                  \
-    X(api_versions)                 \
-    X(create_topics)                \
-    X(delete_topics)                \
-    X(delete_records)               \
-    X(init_producer_id)             \
-    X(offset_for_leader_epoch)      \
-    X(describe_configs)             \
-    X(alter_configs)                \
-    X(alter_replica_log_dirs)       \
-    X(describe_log_dirs)            \
-    X(create_partitions)            \
-    X(delete_groups)                \
-    X(elect_leaders)                \
-    X(incremental_alter_configs)    \
-    X(list_partition_reassignments) \
-    X(offset_delete)                \
-    X(describe_quorum)              \
-    X(update_features)              \
-    X(describe_cluster)             \
-    X(describe_producers)           \
-    X(list_config_resources)        \
+#define BROKER_APIS(X)               \
+    X(produce)                       \
+    X(fetch)                         \
+    X(list_offsets)                  \
+    X(metadata)                      \
+    X(offset_commit)                 \
+    X(offset_fetch)                  \
+    X(find_coordinator)              \
+    X(join_group)                    \
+    X(heartbeat)                     \
+    X(leave_group)                   \
+    X(sync_group)                    \
+    X(describe_groups)               \
+    X(list_groups)                   \
+    X(api_versions)                  \
+    X(create_topics)                 \
+    X(delete_topics)                 \
+    X(delete_records)                \
+    X(init_producer_id)              \
+    X(offset_for_leader_epoch)       \
+    X(describe_configs)              \
+    X(alter_configs)                 \
+    X(alter_replica_log_dirs)        \
+    X(describe_log_dirs)             \
+    X(create_partitions)             \
+    X(delete_groups)                 \
+    X(elect_leaders)                 \
+    X(incremental_alter_configs)     \
+    X(alter_partition_reassignments) \
+    X(list_partition_reassignments)  \
+    X(offset_delete)                 \
+    X(describe_quorum)               \
+    X(update_features)               \
+    X(describe_cluster)              \
+    X(describe_producers)            \
+    X(list_config_resources)         \
     X(describe_topic_partitions)
 
 #define X(name) extern const struct broker_api broker_api_##name;

@@ -1,4 +1,4 @@
-/* meta/controller.c - which handler a request goes to; features; small requests. Pure. */
+/* meta/controller.c - which handler a request goes to; small requests. Pure. */
 #include "meta/controller.h"
 
 #include <string.h>
@@ -7,25 +7,9 @@
 #include "meta/controller_priv.h"
 #include "proto/allocate_producer_ids_request.h"
 #include "proto/allocate_producer_ids_response.h"
-#include "proto/feature_level_record.h"
 #include "proto/producer_ids_record.h"
-#include "proto/update_features_request.h"
-#include "proto/update_features_response.h"
 
-enum { PRODUCER_ID_BLOCK = 1000, UPGRADE = 1, SAFE_DOWNGRADE = 2, UNSAFE_DOWNGRADE = 3 };
-
-const struct meta_feature_support meta_features_supported[] = {
-    /* 30 is 4.3-IV0; 7 the oldest that KRaft ran with. */
-    {"metadata.version", 7, 30, 30},
-    /* Clients look at these to choose a protocol: they are finalized once it is built. */
-    {"eligible.leader.replicas.version", 0, 1, 0},
-    {"group.version", 0, 0, 0},
-    {"kraft.version", 0, 1, 0},
-    {"share.version", 0, 0, 0},
-    {"streams.version", 0, 0, 0},
-    {"transaction.version", 0, 0, 0},
-    {NULL, 0, 0, 0},
-};
+enum { PRODUCER_ID_BLOCK = 1000 };
 
 struct route {
     int16_t key;
@@ -40,6 +24,7 @@ static const struct route routes[] = {
     {37, "CreatePartitions", meta_op_create_partitions},
     {43, "ElectLeaders", meta_op_elect_leaders},
     {44, "IncrementalAlterConfigs", meta_op_incremental_alter_configs},
+    {45, "AlterPartitionReassignments", meta_op_alter_reassignments},
     {46, "ListPartitionReassignments", meta_op_list_reassignments},
     {57, "UpdateFeatures", meta_op_update_features},
     {62, "BrokerRegistration", meta_op_broker_registration},
@@ -67,18 +52,6 @@ meta_controller_handle(const struct meta_controller *ctl, const struct meta_imag
     return ERR_UNSUPPORTED;
 }
 
-void
-meta_controller_bootstrap(struct meta_records *records)
-{
-    for (const struct meta_feature_support *f = meta_features_supported; f->name != NULL; f++) {
-        struct proto_feature_level_record record = {
-            .name = str_of(f->name), .feature_level = f->format_level};
-        if (f->format_level > 0)
-            meta_records_add(
-                records, META_RECORD_FEATURE_LEVEL, 0, &proto_feature_level_record_schema, &record);
-    }
-}
-
 enum err
 meta_op_allocate_producer_ids(struct meta_op *op, void *response)
 {
@@ -101,79 +74,5 @@ meta_op_allocate_producer_ids(struct meta_op *op, void *response)
         op->records, META_RECORD_PRODUCER_IDS, 0, &proto_producer_ids_record_schema, &record);
     answer->producer_id_start = next;
     answer->producer_id_len = PRODUCER_ID_BLOCK;
-    return ERR_OK;
-}
-
-/* NONE, or why the feature cannot go to that level. */
-static enum proto_error
-check_feature(const struct meta_op *op,
-    const struct proto_update_features_request_feature_update_key *update, struct str *message)
-{
-    const struct meta_feature_support *f = meta_features_supported;
-    while (f->name != NULL && !str_eq_z(update->feature, f->name))
-        f++;
-    int16_t level = update->max_version_level;
-    int16_t now = meta_image_feature(op->image, update->feature);
-    bool down_allowed = op->req->version == 0 ? update->allow_downgrade
-                                              : update->upgrade_type == SAFE_DOWNGRADE ||
-                                                    update->upgrade_type == UNSAFE_DOWNGRADE;
-    if (op->req->version > 0 &&
-        (update->upgrade_type < UPGRADE || update->upgrade_type > UNSAFE_DOWNGRADE)) {
-        *message = STR("The upgrade type is unknown.");
-        return PROTO_ERROR_INVALID_UPDATE_VERSION;
-    }
-    if (f->name == NULL || level < 0 || level > f->max || (level < f->min && level != 0)) {
-        *message = arena_printf(op->arena, "Level %d of feature %.*s is not supported here.",
-            (int)level, STR_FMT(update->feature));
-        return PROTO_ERROR_INVALID_UPDATE_VERSION;
-    }
-    if (level < now && !down_allowed) {
-        *message = STR("A lower level needs a downgrade type.");
-        return PROTO_ERROR_INVALID_UPDATE_VERSION;
-    }
-    if (level > now && down_allowed && op->req->version > 0) {
-        *message = STR("A higher level cannot be reached by a downgrade.");
-        return PROTO_ERROR_INVALID_UPDATE_VERSION;
-    }
-    if (level < now && str_eq_z(update->feature, "metadata.version")) {
-        *message = STR("metadata.version cannot be lowered.");
-        return PROTO_ERROR_INVALID_UPDATE_VERSION;
-    }
-    return PROTO_ERROR_NONE;
-}
-
-enum err
-meta_op_update_features(struct meta_op *op, void *response)
-{
-    const struct proto_update_features_request *request = op->req->msg;
-    struct proto_update_features_response *answer = response;
-    answer->results.items = arena_calloc(
-        op->arena, (size_t)request->feature_updates.count, sizeof *answer->results.items);
-    if (answer->results.items == NULL)
-        return ERR_NOMEM;
-    /* All or nothing: the first refusal is the whole answer's. */
-    for (int32_t i = 0; i < request->feature_updates.count; i++) {
-        struct str message = STR_NULL;
-        enum proto_error error = check_feature(op, &request->feature_updates.items[i], &message);
-        answer->results.items[i].feature = request->feature_updates.items[i].feature;
-        answer->results.items[i].error_code = (int16_t)error;
-        answer->results.items[i].error_message = message;
-        if (error != PROTO_ERROR_NONE && answer->error_code == 0) {
-            answer->error_code = (int16_t)error;
-            answer->error_message = message;
-        }
-    }
-    if (op->req->version < 2 && answer->error_code == 0)
-        answer->results.count = request->feature_updates.count;
-    if (answer->error_code != 0 || request->validate_only)
-        return ERR_OK;
-    for (int32_t i = 0; i < request->feature_updates.count; i++) {
-        struct proto_feature_level_record record = {
-            .name = request->feature_updates.items[i].feature,
-            .feature_level = request->feature_updates.items[i].max_version_level};
-        if (meta_image_feature(op->image, record.name) != record.feature_level)
-            meta_records_add(op->records, META_RECORD_FEATURE_LEVEL, 0,
-                &proto_feature_level_record_schema, &record);
-    }
     return ERR_OK;
 }

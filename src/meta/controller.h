@@ -37,7 +37,8 @@ struct meta_feature_support {
 };
 extern const struct meta_feature_support meta_features_supported[];
 
-/* The records a new cluster begins with. */
-void meta_controller_bootstrap(struct meta_records *records);
+/* The records a new cluster begins with. rules: for what the node was configured with; may be NULL.
+ */
+void meta_controller_bootstrap(const struct meta_config_rules *rules, struct meta_records *records);
 
 #endif

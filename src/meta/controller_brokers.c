@@ -11,10 +11,6 @@
 #include "proto/broker_registration_change_record.h"
 #include "proto/broker_registration_request.h"
 #include "proto/broker_registration_response.h"
-#include "proto/elect_leaders_request.h"
-#include "proto/elect_leaders_response.h"
-#include "proto/list_partition_reassignments_request.h"
-#include "proto/list_partition_reassignments_response.h"
 #include "proto/partition_change_record.h"
 #include "proto/register_broker_record.h"
 #include "proto/unregister_broker_record.h"
@@ -24,11 +20,8 @@
 enum {
     CORDONED_METADATA_VERSION = 30,
     JBOD_METADATA_VERSION = 17,
-    ELR_METADATA_VERSION = 23,
     NO_LEADER = -1,
-    LEADER_UNCHANGED = -2,
     FENCED_CLEAR = -1, /* BrokerRegistrationChange: 1 fences, -1 unfences */
-    PREFERRED = 0,
 };
 
 static int16_t
@@ -129,31 +122,6 @@ meta_op_broker_registration(struct meta_op *op, void *response)
 
 /* ---- leaders ---- */
 
-/* Gives the partition a new leader. One that comes from outside the in-sync set (an eligible
- * leader, KIP-966) becomes the set; the eligible ones are then no longer needed. */
-static void
-change_leader(struct meta_op *op, const struct meta_topic *topic,
-    const struct meta_partition *partition, int32_t leader)
-{
-    struct proto_partition_change_record record;
-    int16_t version = 0;
-    proto_init(&proto_partition_change_record_schema, &record);
-    record.partition_id = partition->index;
-    record.topic_id = topic->id;
-    record.leader = leader;
-    if (!meta_ids_contain(partition->isr, leader)) {
-        record.isr.items = &leader;
-        record.isr.count = 1;
-    }
-    if (partition->elr.count > 0 || partition->last_known_elr.count > 0) {
-        version = metadata_version(op) >= ELR_METADATA_VERSION ? 2 : 0;
-        record.eligible_leader_replicas.count = version == 2 ? 0 : -1;
-        record.last_known_elr.count = version == 2 ? 0 : -1;
-    }
-    meta_records_add(op->records, META_RECORD_PARTITION_CHANGE, version,
-        &proto_partition_change_record_schema, &record);
-}
-
 /* Whether the broker may lead without losing what was committed. */
 static bool
 may_lead(const struct meta_partition *partition, int32_t broker_id)
@@ -173,7 +141,7 @@ lead_leaderless(struct meta_op *op, int32_t broker_id)
         for (int32_t i = 0; i < topic->partition_count; i++) {
             const struct meta_partition *partition = topic->partitions[i];
             if (partition->leader == NO_LEADER && may_lead(partition, broker_id))
-                change_leader(op, topic, partition, broker_id);
+                meta_change_leader(op, topic, partition, broker_id);
         }
 }
 
@@ -233,125 +201,5 @@ meta_op_unregister_broker(struct meta_op *op, void *response)
         .broker_id = broker->id, .broker_epoch = broker->epoch};
     meta_records_add(op->records, META_RECORD_UNREGISTER_BROKER, 0,
         &proto_unregister_broker_record_schema, &record);
-    return ERR_OK;
-}
-
-/* ---- ElectLeaders ---- */
-
-static enum proto_error
-elect(struct meta_op *op, const struct meta_topic *topic, int32_t index, int8_t type,
-    struct str *message)
-{
-    const struct meta_partition *partition =
-        topic == NULL ? NULL : meta_topic_partition(topic, index);
-    *message = STR_NULL;
-    if (partition == NULL) {
-        *message = topic == NULL ? STR("No such topic") : STR("No such partition");
-        return PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-    }
-    int32_t preferred = partition->replicas.count > 0 ? partition->replicas.items[0] : NO_LEADER;
-    if (type == PREFERRED ? partition->leader == preferred : partition->leader != NO_LEADER)
-        return PROTO_ERROR_ELECTION_NOT_NEEDED;
-    int32_t wanted = NO_LEADER;
-    if (type == PREFERRED) {
-        if (meta_ids_contain(partition->isr, preferred) &&
-            meta_image_broker_is_alive(op->image, preferred))
-            wanted = preferred;
-    } else {
-        for (int32_t i = 0; i < partition->replicas.count && wanted == NO_LEADER; i++)
-            if (meta_image_broker_is_alive(op->image, partition->replicas.items[i]))
-                wanted = partition->replicas.items[i];
-    }
-    if (wanted == NO_LEADER) {
-        *message = STR("No eligible replica is alive");
-        return type == PREFERRED ? PROTO_ERROR_PREFERRED_LEADER_NOT_AVAILABLE
-                                 : PROTO_ERROR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
-    }
-    change_leader(op, topic, partition, wanted);
-    return PROTO_ERROR_NONE;
-}
-
-/* null: every partition that needs it; the others are not mentioned. */
-static enum err
-elect_all(struct meta_op *op, struct proto_elect_leaders_response *answer, int8_t type)
-{
-    int32_t topics = meta_image_topic_count(op->image);
-    answer->replica_election_results.items =
-        arena_calloc(op->arena, (size_t)topics, sizeof *answer->replica_election_results.items);
-    if (answer->replica_election_results.items == NULL)
-        return ERR_NOMEM;
-    const struct meta_topic *topic = meta_image_topic_after(op->image, STR_NULL);
-    for (; topic != NULL; topic = meta_image_topic_after(op->image, topic->name)) {
-        struct proto_elect_leaders_response_replica_election_result *result =
-            &answer->replica_election_results.items[answer->replica_election_results.count];
-        result->topic = topic->name;
-        result->partition_result.items = arena_calloc(
-            op->arena, (size_t)topic->partition_count, sizeof *result->partition_result.items);
-        if (result->partition_result.items == NULL)
-            return ERR_NOMEM;
-        for (int32_t i = 0; i < topic->partition_count; i++) {
-            struct str message;
-            enum proto_error error = elect(op, topic, i, type, &message);
-            if (error == PROTO_ERROR_ELECTION_NOT_NEEDED)
-                continue;
-            struct proto_elect_leaders_response_partition_result *one =
-                &result->partition_result.items[result->partition_result.count++];
-            one->partition_id = i;
-            one->error_code = (int16_t)error;
-            one->error_message = message;
-        }
-        answer->replica_election_results.count += result->partition_result.count > 0;
-    }
-    return ERR_OK;
-}
-
-enum err
-meta_op_elect_leaders(struct meta_op *op, void *response)
-{
-    const struct proto_elect_leaders_request *request = op->req->msg;
-    struct proto_elect_leaders_response *answer = response;
-    if (request->election_type != PREFERRED && request->election_type != 1) {
-        answer->error_code = PROTO_ERROR_INVALID_REQUEST;
-        return ERR_OK;
-    }
-    if (request->topic_partitions.count < 0)
-        return elect_all(op, answer, request->election_type);
-    answer->replica_election_results.items = arena_calloc(op->arena,
-        (size_t)request->topic_partitions.count, sizeof *answer->replica_election_results.items);
-    if (answer->replica_election_results.items == NULL)
-        return ERR_NOMEM;
-    answer->replica_election_results.count = request->topic_partitions.count;
-    for (int32_t i = 0; i < request->topic_partitions.count; i++) {
-        struct proto_elect_leaders_response_replica_election_result *result =
-            &answer->replica_election_results.items[i];
-        int32_t count = request->topic_partitions.items[i].partitions.count;
-        result->topic = request->topic_partitions.items[i].topic;
-        const struct meta_topic *topic = meta_image_topic(op->image, result->topic);
-        result->partition_result.items =
-            arena_calloc(op->arena, (size_t)count, sizeof *result->partition_result.items);
-        if (result->partition_result.items == NULL)
-            return ERR_NOMEM;
-        result->partition_result.count = count;
-        for (int32_t j = 0; j < count; j++) {
-            struct proto_elect_leaders_response_partition_result *one =
-                &result->partition_result.items[j];
-            one->partition_id = request->topic_partitions.items[i].partitions.items[j];
-            one->error_code = (int16_t)elect(
-                op, topic, one->partition_id, request->election_type, &one->error_message);
-        }
-    }
-    return ERR_OK;
-}
-
-/* ---- ListPartitionReassignments ---- */
-
-enum err
-meta_op_list_reassignments(struct meta_op *op, void *response)
-{
-    /* Nothing can start a reassignment yet, and a directory in which one is under way by Apache is
-     * listed once it can be carried on. An empty list is the truth of a cluster of one. */
-    struct proto_list_partition_reassignments_response *answer = response;
-    (void)op;
-    answer->error_message = STR_NULL;
     return ERR_OK;
 }

@@ -1,5 +1,6 @@
 /* meta/controller_place.c - names of topics, and where the replicas of partitions go. Pure. */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -9,21 +10,26 @@
 
 enum { ELR_METADATA_VERSION = 23, DIRECTORIES_METADATA_VERSION = 17 };
 
-const char *
-meta_topic_name_problem(struct str name)
+struct str
+meta_topic_name_problem(struct arena *arena, struct str name)
 {
     if (name.len == 0)
-        return "Topic name is invalid: it is empty";
+        return STR("Topic name is invalid: the empty string is not allowed");
     if (str_eq_z(name, ".") || str_eq_z(name, ".."))
-        return "Topic name is invalid: '.' and '..' are not allowed";
+        return arena_printf(arena, "Topic name is invalid: '%.*s' is not allowed", STR_FMT(name));
     if (name.len > LIMIT_TOPIC_NAME)
-        return "Topic name is invalid: it is longer than 249 characters";
+        return arena_printf(arena,
+            "Topic name is invalid: the length of '%.*s' is longer than the max allowed length %d",
+            STR_FMT(name), LIMIT_TOPIC_NAME);
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.data[i];
         if (c >= 0x80 || !(isalnum(c) || c == '.' || c == '_' || c == '-'))
-            return "Topic name is invalid: only letters, digits, '.', '_' and '-' are allowed";
+            return arena_printf(arena,
+                "Topic name is invalid: '%.*s' contains one or more characters other than ASCII "
+                "alphanumerics, '.', '_' and '-'",
+                STR_FMT(name));
     }
-    return NULL;
+    return STR_NULL;
 }
 
 int32_t
@@ -62,8 +68,8 @@ meta_place(struct meta_op *op, uint32_t start, int32_t index, int16_t replica_co
 }
 
 /* The directory when the broker has just one; otherwise the broker assigns and tells. */
-static struct uuid
-directory_of(const struct meta_image *image, int32_t broker_id)
+struct uuid
+meta_directory_of(const struct meta_image *image, int32_t broker_id)
 {
     const struct meta_broker *broker = meta_image_broker(image, broker_id);
     if (broker != NULL && broker->log_dir_count == 1)
@@ -71,13 +77,19 @@ directory_of(const struct meta_image *image, int32_t broker_id)
     return META_DIR_UNASSIGNED;
 }
 
+int16_t
+meta_partition_record_version(const struct meta_image *image)
+{
+    int16_t level = meta_image_feature(image, STR("metadata.version"));
+    return level >= ELR_METADATA_VERSION ? 2 : level >= DIRECTORIES_METADATA_VERSION;
+}
+
 void
 meta_add_partition(struct meta_op *op, struct uuid topic_id, int32_t index, const int32_t *replicas,
     int32_t replica_count)
 {
     struct proto_partition_record record;
-    int16_t level = meta_image_feature(op->image, STR("metadata.version"));
-    int16_t version = level >= ELR_METADATA_VERSION ? 2 : level >= DIRECTORIES_METADATA_VERSION;
+    int16_t version = meta_partition_record_version(op->image);
     int32_t *isr = arena_calloc(op->arena, (size_t)replica_count, sizeof *isr);
     struct uuid *directories = arena_calloc(op->arena, (size_t)replica_count, sizeof *directories);
     if (isr == NULL || directories == NULL) {
@@ -103,7 +115,7 @@ meta_add_partition(struct meta_op *op, struct uuid topic_id, int32_t index, cons
     }
     if (version >= 1) {
         for (int32_t i = 0; i < replica_count; i++)
-            directories[i] = directory_of(op->image, replicas[i]);
+            directories[i] = meta_directory_of(op->image, replicas[i]);
         record.directories.items = directories;
         record.directories.count = replica_count;
     }
@@ -111,40 +123,64 @@ meta_add_partition(struct meta_op *op, struct uuid topic_id, int32_t index, cons
         op->records, META_RECORD_PARTITION, version, &proto_partition_record_schema, &record);
 }
 
+static int
+by_number(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
 enum proto_error
 meta_check_assignment(struct meta_op *op, const int32_t *replicas, int32_t count,
     int32_t count_wanted, struct str *message)
 {
-    bool any_alive = false;
     if (count == 0) {
         *message = STR("The manual partition assignment includes an empty replica list.");
         return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
     }
+    /* Sorted, so that a list of any length costs no more than sorting it. */
+    int32_t *sorted = arena_alloc(op->arena, (size_t)count * sizeof *sorted);
+    if (sorted == NULL) {
+        *message = STR_NULL;
+        return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    }
+    memcpy(sorted, replicas, (size_t)count * sizeof *sorted);
+    qsort(sorted, (size_t)count, sizeof *sorted, by_number);
     for (int32_t i = 0; i < count; i++) {
-        for (int32_t j = 0; j < i; j++)
-            if (replicas[i] == replicas[j]) {
-                *message = STR("The manual partition assignment names a broker twice.");
-                return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
-            }
-        if (meta_image_broker(op->image, replicas[i]) == NULL) {
+        if (meta_image_broker(op->image, sorted[i]) == NULL) {
             *message = arena_printf(op->arena,
                 "The manual partition assignment includes broker %d, but no such broker is "
                 "registered.",
-                (int)replicas[i]);
+                (int)sorted[i]);
             return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
         }
-        any_alive = any_alive || meta_image_broker_is_alive(op->image, replicas[i]);
+        if (i > 0 && sorted[i] == sorted[i - 1]) {
+            *message = arena_printf(op->arena,
+                "The manual partition assignment includes the broker %d more than once.",
+                (int)sorted[i]);
+            return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
+        }
     }
     if (count_wanted >= 0 && count != count_wanted) {
         *message = arena_printf(op->arena,
-            "The manual partition assignment includes a partition with %d replicas, but others "
-            "have %d.",
+            "The manual partition assignment includes a partition with %d replica(s), but this is "
+            "not consistent with previous partitions, which have %d replica(s).",
             (int)count, (int)count_wanted);
         return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
     }
-    if (!any_alive) {
-        *message = STR("All brokers of the manual partition assignment are fenced or stopping.");
-        return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
-    }
     return PROTO_ERROR_NONE;
+}
+
+enum proto_error
+meta_check_alive(struct meta_op *op, const int32_t *replicas, int32_t count, int32_t partition,
+    struct str *message)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (meta_image_broker_is_alive(op->image, replicas[i]))
+            return PROTO_ERROR_NONE;
+    *message = arena_printf(op->arena,
+        "All brokers specified in the manual partition assignment for partition %d are fenced or "
+        "in controlled shutdown.",
+        (int)partition);
+    return PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT;
 }

@@ -25,8 +25,26 @@ enum err meta_op_unregister_broker(struct meta_op *op, void *response);
 enum err meta_op_allocate_producer_ids(struct meta_op *op, void *response);
 enum err meta_op_update_features(struct meta_op *op, void *response);
 enum err meta_op_elect_leaders(struct meta_op *op, void *response);
+enum err meta_op_alter_reassignments(struct meta_op *op, void *response);
 enum err meta_op_list_reassignments(struct meta_op *op, void *response);
 
+/* controller_names.c: names that a request holds more than once, found in n log n steps whatever
+ * they are. Allocate, set kind, name and index = position of each, then mark. */
+struct meta_name {
+    int32_t kind;
+    struct str name;
+    int32_t index;
+    int32_t times; /* how often kind and name occur */
+    int32_t first; /* where they occur first */
+};
+MUST_USE enum err meta_names_new(struct arena *arena, int32_t count, struct meta_name **out);
+void meta_names_mark(struct meta_name *names, int32_t count);
+
+/* controller_elect.c */
+/* Gives the partition a new leader. One that comes from outside the in-sync set (an eligible
+ * leader, KIP-966) becomes the set; the eligible ones are then no longer needed. */
+void meta_change_leader(struct meta_op *op, const struct meta_topic *topic,
+    const struct meta_partition *partition, int32_t leader);
 /* controller_place.c: where new partitions go. */
 int32_t meta_alive_brokers(const struct meta_image *image, int32_t *out, int32_t max);
 /* One PartitionRecord, its leader the first alive replica. */
@@ -38,8 +56,15 @@ MUST_USE enum err meta_place(struct meta_op *op, uint32_t start, int32_t index,
 /* Checks a manual assignment; NONE or the error with a text. */
 enum proto_error meta_check_assignment(struct meta_op *op, const int32_t *replicas, int32_t count,
     int32_t count_wanted, struct str *message);
-/* Kafka's rules for names; NULL or what is wrong. */
-const char *meta_topic_name_problem(struct str name);
+/* That one of them can lead. */
+enum proto_error meta_check_alive(struct meta_op *op, const int32_t *replicas, int32_t count,
+    int32_t partition, struct str *message);
+/* Kafka's rules for names; null, or what is wrong, as Kafka says it. */
+struct str meta_topic_name_problem(struct arena *arena, struct str name);
+/* The broker's directory when it has just one; otherwise the broker assigns and tells. */
+struct uuid meta_directory_of(const struct meta_image *image, int32_t broker_id);
+/* Of PartitionRecord and PartitionChangeRecord, as far as the cluster's features go. */
+int16_t meta_partition_record_version(const struct meta_image *image);
 
 enum { META_BROKERS_MAX = 1024 };
 

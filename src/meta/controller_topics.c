@@ -20,6 +20,8 @@
 
 static const char METADATA_TOPIC[] = "__cluster_metadata";
 
+#define TOO_MANY "Excessively large number of partitions per request."
+
 enum { WHY_SIZE = 256 };
 
 /* ---- create ---- */
@@ -31,6 +33,8 @@ struct plan {
     int32_t partition_count;
     int16_t replica_count;
     struct uuid id;
+    /* by partition; NULL: placed by chance */
+    const struct proto_create_topics_request_creatable_replica_assignment **assignments;
 };
 
 static void
@@ -44,46 +48,58 @@ refuse(struct plan *plan, enum proto_error error, struct str message)
     plan->result->replication_factor = -1;
 }
 
-/* Names that differ only in '.' and '_' would be one name in metrics. */
-static const struct meta_topic *
-find_collision(const struct meta_image *image, struct str name)
+static bool
+any_topic_begins(const struct meta_image *image, struct str prefix)
 {
-    if (memchr(name.data, '.', name.len) == NULL && memchr(name.data, '_', name.len) == NULL)
-        return NULL;
-    const struct meta_topic *topic = meta_image_topic_after(image, STR_NULL);
-    for (; topic != NULL; topic = meta_image_topic_after(image, topic->name)) {
-        bool same = topic->name.len == name.len;
-        for (size_t i = 0; same && i < name.len; i++) {
-            char a = name.data[i] == '.' ? '_' : name.data[i];
-            char b = topic->name.data[i] == '.' ? '_' : topic->name.data[i];
-            same = a == b;
-        }
-        if (same)
+    const struct meta_topic *topic = meta_image_topic(image, prefix);
+    if (topic == NULL)
+        topic = meta_image_topic_after(image, prefix);
+    return topic != NULL && topic->name.len >= prefix.len &&
+           memcmp(topic->name.data, prefix.data, prefix.len) == 0;
+}
+
+/* Names that differ only in '.' and '_' would be one name in metrics. Tries both at each place from
+ * `at` on, as far as topics begin so: steps follow the topics that are alike, not all topics. */
+static const struct meta_topic *
+find_collision(const struct meta_image *image, char *name, size_t len, size_t at)
+{
+    static const char marks[] = {'.', '_'};
+    ASSERT(at <= len);
+    while (at < len && name[at] != '.' && name[at] != '_')
+        at++;
+    if (at == len)
+        return meta_image_topic(image, (struct str){name, len});
+    for (size_t i = 0; i < COUNT_OF(marks); i++) {
+        name[at] = marks[i];
+        if (!any_topic_begins(image, (struct str){name, at + 1}))
+            continue;
+        const struct meta_topic *topic = find_collision(image, name, len, at + 1);
+        if (topic != NULL)
             return topic;
     }
+    name[at] = '.';
     return NULL;
 }
 
 static bool
-check_name(struct meta_op *op, const struct proto_create_topics_request *request, struct plan *plan)
+check_name(struct meta_op *op, const struct meta_name *named, struct plan *plan)
 {
     struct str name = plan->topic->name;
-    int32_t times = 0;
-    for (int32_t i = 0; i < request->topics.count; i++)
-        times += str_eq(request->topics.items[i].name, name);
-    const char *problem = meta_topic_name_problem(name);
-    if (times > 1) {
+    struct str problem = meta_topic_name_problem(op->arena, name);
+    char copy[LIMIT_TOPIC_NAME];
+    if (named->times > 1) {
         refuse(plan, PROTO_ERROR_INVALID_REQUEST, STR("Duplicate topic name."));
     } else if (str_eq_z(name, METADATA_TOPIC)) {
         refuse(plan, PROTO_ERROR_INVALID_REQUEST,
             STR("Creation of internal topic __cluster_metadata is prohibited."));
-    } else if (problem != NULL) {
-        refuse(plan, PROTO_ERROR_INVALID_TOPIC_EXCEPTION, str_of(problem));
+    } else if (!str_is_null(problem)) {
+        refuse(plan, PROTO_ERROR_INVALID_TOPIC_EXCEPTION, problem);
     } else if (meta_image_topic(op->image, name) != NULL) {
         refuse(plan, PROTO_ERROR_TOPIC_ALREADY_EXISTS,
             arena_printf(op->arena, "Topic '%.*s' already exists.", STR_FMT(name)));
     } else {
-        const struct meta_topic *other = find_collision(op->image, name);
+        memcpy(copy, name.data, name.len);
+        const struct meta_topic *other = find_collision(op->image, copy, name.len, 0);
         if (other == NULL)
             return true;
         refuse(plan, PROTO_ERROR_INVALID_TOPIC_EXCEPTION,
@@ -93,37 +109,76 @@ check_name(struct meta_op *op, const struct proto_create_topics_request *request
     return false;
 }
 
+/* By partition, for a topic of `count` assignments; NULL with a refusal when they are not 0,
+ * 1, 2... or one is not possible. */
+static const struct proto_create_topics_request_creatable_replica_assignment **
+check_assignments(struct meta_op *op, struct plan *plan, int32_t count)
+{
+    const struct proto_create_topics_request_creatable_replica_assignment **by_partition =
+        arena_calloc(op->arena, (size_t)count, sizeof *by_partition);
+    struct meta_name *marks;
+    bool gap = false;
+    if (by_partition == NULL || meta_names_new(op->arena, count, &marks) != ERR_OK) {
+        refuse(plan, PROTO_ERROR_UNKNOWN_SERVER_ERROR, STR_NULL);
+        return NULL;
+    }
+    for (int32_t i = 0; i < count; i++)
+        marks[i] = (struct meta_name){
+            .kind = plan->topic->assignments.items[i].partition_index, .name = STR(""), .index = i};
+    meta_names_mark(marks, count);
+    for (int32_t i = 0; i < count; i++) {
+        const struct proto_create_topics_request_creatable_replica_assignment *one =
+            &plan->topic->assignments.items[i];
+        int32_t index = one->partition_index;
+        struct str message = STR_NULL;
+        bool inside = index >= 0 && index < count;
+        if (marks[i].first != i) {
+            refuse(plan, PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT,
+                arena_printf(op->arena,
+                    "Found multiple manual partition assignments for partition %d", (int)index));
+            return NULL;
+        }
+        enum proto_error error =
+            meta_check_assignment(op, one->broker_ids.items, one->broker_ids.count,
+                i == 0 ? -1 : plan->topic->assignments.items[0].broker_ids.count, &message);
+        if (error == PROTO_ERROR_NONE)
+            error =
+                meta_check_alive(op, one->broker_ids.items, one->broker_ids.count, index, &message);
+        if (error != PROTO_ERROR_NONE) {
+            refuse(plan, error, message);
+            return NULL;
+        }
+        gap = gap || !inside;
+        if (inside)
+            by_partition[index] = one;
+    }
+    if (!gap)
+        return by_partition;
+    refuse(plan, PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT,
+        STR("partitions should be a consecutive 0-based integer sequence"));
+    return NULL;
+}
+
 static bool
 check_manual(struct meta_op *op, struct plan *plan)
 {
     const struct proto_create_topics_request_creatable_topic *topic = plan->topic;
-    int32_t count = topic->assignments.count;
-    struct str message = STR_NULL;
-    if (topic->num_partitions != -1 || topic->replication_factor != -1) {
+    if (topic->replication_factor != -1) {
         refuse(plan, PROTO_ERROR_INVALID_REQUEST,
-            STR("With a manual partition assignment the numbers of partitions and replicas must "
-                "be -1."));
+            STR("A manual partition assignment was specified, but replication factor was not set "
+                "to -1."));
         return false;
     }
-    for (int32_t i = 0; i < count; i++) {
-        bool found = false;
-        for (int32_t j = 0; j < count; j++)
-            found = found || topic->assignments.items[j].partition_index == i;
-        if (!found) {
-            refuse(plan, PROTO_ERROR_INVALID_REPLICA_ASSIGNMENT,
-                STR("Partitions should be a consecutive 0-based integer sequence."));
-            return false;
-        }
-        enum proto_error error =
-            meta_check_assignment(op, topic->assignments.items[i].broker_ids.items,
-                topic->assignments.items[i].broker_ids.count,
-                i == 0 ? -1 : topic->assignments.items[0].broker_ids.count, &message);
-        if (error != PROTO_ERROR_NONE) {
-            refuse(plan, error, message);
-            return false;
-        }
+    if (topic->num_partitions != -1) {
+        refuse(plan, PROTO_ERROR_INVALID_REQUEST,
+            STR("A manual partition assignment was specified, but numPartitions was not set to "
+                "-1."));
+        return false;
     }
-    plan->partition_count = count;
+    plan->assignments = check_assignments(op, plan, topic->assignments.count);
+    if (plan->assignments == NULL)
+        return false;
+    plan->partition_count = topic->assignments.count;
     plan->replica_count = (int16_t)topic->assignments.items[0].broker_ids.count;
     return true;
 }
@@ -215,10 +270,8 @@ add_topic(struct meta_op *op, const struct plan *plan)
     }
     for (int32_t i = 0; i < plan->partition_count; i++) {
         const int32_t *replicas = NULL;
-        if (topic->assignments.count > 0) {
-            for (int32_t j = 0; j < topic->assignments.count; j++)
-                if (topic->assignments.items[j].partition_index == i)
-                    replicas = topic->assignments.items[j].broker_ids.items;
+        if (plan->assignments != NULL) {
+            replicas = plan->assignments[i]->broker_ids.items;
         } else {
             enum err err = meta_place(op, start, i, plan->replica_count, &replicas);
             if (err != ERR_OK)
@@ -262,13 +315,17 @@ answer_configs(struct meta_op *op, const struct plan *plan)
 }
 
 static enum err
-judge_topic(
-    struct meta_op *op, const struct proto_create_topics_request *request, struct plan *plan)
+judge_topic(struct meta_op *op, const struct proto_create_topics_request *request,
+    const struct meta_name *named, bool too_many, struct plan *plan)
 {
     plan->result->name = plan->topic->name;
     plan->result->configs.count = 0;
+    if (too_many) {
+        refuse(plan, PROTO_ERROR_POLICY_VIOLATION, STR(TOO_MANY));
+        return ERR_OK;
+    }
     bool fine =
-        check_name(op, request, plan) &&
+        check_name(op, named, plan) &&
         (plan->topic->assignments.count > 0 ? check_manual(op, plan) : check_counts(op, plan)) &&
         check_configs(op, plan);
     if (!fine)
@@ -284,13 +341,21 @@ judge_topic(
     return op->req->version >= 5 ? answer_configs(op, plan) : ERR_OK;
 }
 
+/* What all topics of a request add is bounded before the first is judged. */
 static bool
-named_before(const struct proto_create_topics_request *request, int32_t index)
+too_many_partitions(const struct meta_op *op, const struct proto_create_topics_request *request)
 {
-    for (int32_t i = 0; i < index; i++)
-        if (str_eq(request->topics.items[i].name, request->topics.items[index].name))
-            return true;
-    return false;
+    int64_t total = 0;
+    for (int32_t i = 0; i < request->topics.count; i++) {
+        const struct proto_create_topics_request_creatable_topic *topic = &request->topics.items[i];
+        if (topic->assignments.count > 0)
+            total += topic->assignments.count;
+        else if (topic->num_partitions > 0)
+            total += topic->num_partitions;
+        else
+            total += broker_number(op, "num.partitions", 1);
+    }
+    return total > META_RECORDS_MAX;
 }
 
 enum err
@@ -299,18 +364,24 @@ meta_op_create_topics(struct meta_op *op, void *response)
     const struct proto_create_topics_request *request = op->req->msg;
     struct proto_create_topics_response *answer = response;
     int32_t count = request->topics.count;
+    bool too_many = too_many_partitions(op, request);
+    int64_t total = 0;
+    struct meta_name *names;
     struct plan *plans = arena_calloc(op->arena, (size_t)count, sizeof *plans);
     answer->topics.items = arena_calloc(op->arena, (size_t)count, sizeof *answer->topics.items);
-    if (plans == NULL || answer->topics.items == NULL)
+    if (plans == NULL || answer->topics.items == NULL ||
+        meta_names_new(op->arena, count, &names) != ERR_OK)
         return ERR_NOMEM;
-    int64_t total = 0;
+    for (int32_t i = 0; i < count; i++)
+        names[i] = (struct meta_name){.name = request->topics.items[i].name, .index = i};
+    meta_names_mark(names, count);
     for (int32_t i = 0; i < count; i++) {
-        if (named_before(request, i))
+        if (names[i].first != i)
             continue; /* answered once, as a duplicate */
         struct plan *plan = &plans[answer->topics.count];
         plan->topic = &request->topics.items[i];
         plan->result = &answer->topics.items[answer->topics.count++];
-        enum err err = judge_topic(op, request, plan);
+        enum err err = judge_topic(op, request, &names[i], too_many, plan);
         if (err != ERR_OK)
             return err;
         /* One record each for the topic, its configurations and its partitions. */
@@ -319,8 +390,7 @@ meta_op_create_topics(struct meta_op *op, void *response)
             total += records;
         if (total > META_RECORDS_MAX && plan->result->error_code == 0) {
             total -= records;
-            refuse(plan, PROTO_ERROR_POLICY_VIOLATION,
-                STR("Excessively large number of partitions per request."));
+            refuse(plan, PROTO_ERROR_POLICY_VIOLATION, STR(TOO_MANY));
         }
     }
     for (int32_t i = 0; i < answer->topics.count && !request->validate_only; i++) {

@@ -498,7 +498,7 @@ bootstrap_records(struct node_metadata *md, struct meta_records *records)
     char path[PATH_SIZE];
     struct env_stat st;
     int64_t now_ms = env_wall_ms(md->opts.env);
-    meta_controller_bootstrap(records);
+    meta_controller_bootstrap(md->opts.rules, records);
     if (records->err != ERR_OK)
         return records->err;
     snprintf(path, sizeof path, "%s/bootstrap.checkpoint", log_parent_dir(md->log));

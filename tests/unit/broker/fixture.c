@@ -179,7 +179,7 @@ fixture_start(struct fixture *f)
     assert_int_equal(meta_image_new_empty(STR("cluster-for-tests"), &f->image), ERR_OK);
     f->offset = -1;
     meta_records_init(&records, &f->arena, env_wall_ms(f->env));
-    meta_controller_bootstrap(&records);
+    meta_controller_bootstrap(NULL, &records);
     mutex_lock(&f->mutex);
     replay(f, &records);
     mutex_unlock(&f->mutex);

@@ -373,7 +373,7 @@ configs_say_value_source_and_synonyms(void **state)
     assert_int_equal(one->config_source, META_CONFIG_SOURCE_STATIC);
     assert_true(str_eq_z(one->value, "3"));
     all = described(&f, fd, META_RESOURCE_BROKER, "", NULL);
-    assert_int_equal(all->configs.count, 1); /* only what is set as the default of all */
+    assert_int_equal(all->configs.count, 2); /* what is set as the default of all */
     one = described(&f, fd, META_RESOURCE_BROKER, "1", "ssl.key.password")->configs.items;
     assert_true(one->is_sensitive);
     close(fd);

@@ -116,7 +116,7 @@ setup(void **state)
         .rules = &w->rules, .node_id = 1, .random = chance, .random_ctx = w};
     assert_int_equal(meta_image_new_empty(STR("cluster"), &w->image), ERR_OK);
     meta_records_init(&w->records, &w->arena, 7);
-    meta_controller_bootstrap(&w->records);
+    meta_controller_bootstrap(NULL, &w->records);
     replay(w);
     add_broker(w, 1, false);
     add_broker(w, 2, false);
