@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "broker/api_fetch_priv.h"
 #include "broker/leader_hint.h"
+#include "replica/traffic.h"
 
 struct reply {
     struct fetch *f;
@@ -228,6 +229,17 @@ drop_records(struct reply *reply)
     }
 }
 
+static void
+note_traffic(const struct fetch *f)
+{
+    for (int32_t i = 0; i < f->context.item_count; i++) {
+        const struct replica_fetch_item *item = &f->context.items[i];
+        if (f->parts[i].part != NULL)
+            replica_partition_note_fetch(
+                f->parts[i].part, item->records_bytes, f->follower, item->error);
+    }
+}
+
 void
 fetch_reply(struct fetch *f)
 {
@@ -247,6 +259,7 @@ fetch_reply(struct fetch *f)
         broker_req_close(f->req, "out of request memory");
         return;
     }
+    note_traffic(f);
     fetch_release(f);
     broker_req_reply(f->req, &reply.response);
 }

@@ -84,6 +84,7 @@ static enum err
 flush_round(struct replica_partition *part)
 {
     struct log *log = part->log;
+    int64_t began_ns, took_ns;
     enum err err;
 
     if (log == NULL)
@@ -96,7 +97,10 @@ flush_round(struct replica_partition *part)
     if (err != ERR_OK)
         return err;
     mutex_unlock(&part->mutex);
+    began_ns = env_now_ns(part->shared->env);
     err = log_flush_run(&part->flush);
+    took_ns = env_now_ns(part->shared->env) - began_ns;
+    histogram_add_shared(&part->shared->flush.times, took_ns > 0 ? (uint64_t)took_ns / 1000 : 0);
     mutex_lock(&part->mutex);
     if (part->log == NULL) {
         log_flush_abandon(&part->flush);

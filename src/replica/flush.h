@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "os/loop.h"
 
 enum { REPLICA_FLUSH_LAZY_MS = 20 };
@@ -21,6 +22,7 @@ struct replica_flush_service {
     bool ack_flush;
     _Atomic bool owed;             /* some partition has bytes that a later duty must flush */
     _Atomic uint64_t flushes;      /* done */
+    struct histogram times;        /* of flushes to stable storage */
     _Atomic uint64_t flush_errors; /* each took a partition out of service */
 };
 

@@ -171,6 +171,9 @@ table_take(struct replica_manager *mgr, struct str name, struct uuid id, int32_t
         part = topic->parts[index];
         topic->parts[index] = NULL;
         if (part != NULL) {
+            struct replica_partition_metrics last;
+            replica_partition_get_metrics(part, &last);
+            replica_traffic_add(&mgr->past, &last.traffic);
             mgr->partition_count--;
             if (--topic->count == 0) {
                 HASH_DEL(mgr->topics, topic);
@@ -235,6 +238,20 @@ struct log_manager *
 replica_manager_logs(struct replica_manager *mgr)
 {
     return mgr->opts.logs;
+}
+
+void
+replica_manager_get_metrics(struct replica_manager *mgr, struct replica_manager_metrics *out)
+{
+    *out = (struct replica_manager_metrics){
+        .isr_shrinks = atomic_load_explicit(&mgr->shared.isr_shrinks, memory_order_relaxed),
+        .isr_expands = atomic_load_explicit(&mgr->shared.isr_expands, memory_order_relaxed),
+        .flush_errors = atomic_load_explicit(&mgr->shared.flush.flush_errors, memory_order_relaxed),
+    };
+    histogram_collect(&mgr->shared.flush.times, &out->flushes);
+    mutex_lock(&mgr->mutex);
+    out->past = mgr->past;
+    mutex_unlock(&mgr->mutex);
 }
 
 int64_t

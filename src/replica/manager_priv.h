@@ -33,6 +33,7 @@ struct replica_manager {
     /* Under the mutex. */
     struct replica_topic *topics;
     int64_t partition_count;
+    struct replica_traffic past; /* of replicas that left the table */
 
     /* Looks for failed logs, on the pool. */
     struct pool_work sweep_work;

@@ -118,6 +118,73 @@ replica_partition_get_state(struct replica_partition *part, struct replica_parti
     mutex_unlock(&part->mutex);
 }
 
+static uint64_t
+get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void
+replica_traffic_add(struct replica_traffic *sum, const struct replica_traffic *more)
+{
+    sum->produces += more->produces;
+    sum->produces_failed += more->produces_failed;
+    sum->messages_in += more->messages_in;
+    sum->bytes_in += more->bytes_in;
+    sum->bytes_rejected += more->bytes_rejected;
+    sum->crc_rejected += more->crc_rejected;
+    sum->fetches += more->fetches;
+    sum->fetches_failed += more->fetches_failed;
+    sum->bytes_out += more->bytes_out;
+    sum->replicas_bytes_in += more->replicas_bytes_in;
+    sum->replicas_bytes_out += more->replicas_bytes_out;
+}
+
+void
+replica_partition_get_metrics(struct replica_partition *part, struct replica_partition_metrics *out)
+{
+    replica_partition_get_state(part, &out->state);
+    mutex_lock(&part->mutex);
+    out->isr_min = part->isr_min;
+    out->segments = part->log != NULL ? log_segment_count(part->log) : 0;
+    out->traffic = part->traffic;
+    mutex_unlock(&part->mutex);
+    out->traffic.fetches = get(&part->fetches);
+    out->traffic.fetches_failed = get(&part->fetches_failed);
+    out->traffic.bytes_out = get(&part->bytes_out);
+    out->traffic.replicas_bytes_out = get(&part->replicas_bytes_out);
+}
+
+static bool
+is_failed_fetch(enum proto_error error)
+{
+    switch ((int)error) {
+    case PROTO_ERROR_NONE:
+    case PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION:
+    case PROTO_ERROR_NOT_LEADER_OR_FOLLOWER:
+    case PROTO_ERROR_UNKNOWN_LEADER_EPOCH:
+    case PROTO_ERROR_FENCED_LEADER_EPOCH:
+    case PROTO_ERROR_REPLICA_NOT_AVAILABLE:
+    case PROTO_ERROR_KAFKA_STORAGE_ERROR:
+    case PROTO_ERROR_INCONSISTENT_TOPIC_ID:
+    case PROTO_ERROR_OFFSET_OUT_OF_RANGE: return false;
+    default: return true;
+    }
+}
+
+void
+replica_partition_note_fetch(
+    struct replica_partition *part, size_t bytes, bool follower, enum proto_error error)
+{
+    _Atomic uint64_t *out = follower ? &part->replicas_bytes_out : &part->bytes_out;
+
+    atomic_fetch_add_explicit(&part->fetches, 1, memory_order_relaxed);
+    if (is_failed_fetch(error))
+        atomic_fetch_add_explicit(&part->fetches_failed, 1, memory_order_relaxed);
+    if (error == PROTO_ERROR_NONE && bytes > 0)
+        atomic_fetch_add_explicit(out, bytes, memory_order_relaxed);
+}
+
 enum proto_error
 replica_partition_check(
     const struct replica_partition *part, int32_t leader_epoch, bool leader_only)
@@ -313,6 +380,10 @@ change_role(struct replica_partition *part, const struct replica_partition_role 
         if (leads)
             err = begin_leading(part, role->leader_epoch);
     }
+    if (leads && part->role == REPLICA_ROLE_LEADER && role->isr_count != part->isr_count)
+        atomic_fetch_add_explicit(role->isr_count < part->isr_count ? &part->shared->isr_shrinks
+                                                                    : &part->shared->isr_expands,
+            1, memory_order_relaxed);
     part->role = now;
     part->leader_id = role->leader_id;
     part->leader_epoch = role->leader_epoch;

@@ -132,6 +132,8 @@ append_locked(struct replica_partition *part, struct replica_append *append, str
     append->duplicate = result.reject == LOG_REJECT_DUPLICATE;
     if (append->duplicate)
         return PROTO_ERROR_NONE;
+    part->traffic.messages_in += (uint64_t)(result.last_offset - result.first_offset + 1);
+    part->traffic.bytes_in += append->len;
     replica_flush_appended(part, append->acks == -1);
     replica_partition_advance(part, &run->woken);
     return PROTO_ERROR_NONE;
@@ -145,6 +147,7 @@ append_prepare(
     enum proto_error error;
 
     mutex_lock(&part->mutex);
+    part->traffic.produces++;
     error = may_append(part, append);
     if (error == PROTO_ERROR_NONE)
         *config = log_get_config(part->log);
@@ -184,6 +187,23 @@ append_run(struct replica_partition *part, struct replica_append *append, struct
     return error;
 }
 
+/* As Kafka's metrics cut it: what is the client's or the cluster's daily business is no failure. */
+static void
+count_refusal(struct replica_partition *part, size_t len, enum proto_error error)
+{
+    mutex_lock(&part->mutex);
+    switch ((int)error) {
+    case PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION:
+    case PROTO_ERROR_NOT_LEADER_OR_FOLLOWER:
+    case PROTO_ERROR_KAFKA_STORAGE_ERROR: break;
+    case PROTO_ERROR_MESSAGE_TOO_LARGE:
+    case PROTO_ERROR_RECORD_LIST_TOO_LARGE: part->traffic.bytes_rejected += len; break;
+    case PROTO_ERROR_CORRUPT_MESSAGE: part->traffic.crc_rejected++; break;
+    default: part->traffic.produces_failed++; break;
+    }
+    mutex_unlock(&part->mutex);
+}
+
 enum proto_error
 replica_partition_append(struct replica_partition *part, struct replica_append *append)
 {
@@ -212,5 +232,7 @@ replica_partition_append(struct replica_partition *part, struct replica_append *
         return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
     error = append_run(part, append, &run);
     replica_validators_give(&part->shared->validators, run.opts.validator);
+    if (error != PROTO_ERROR_NONE)
+        count_refusal(part, append->len, error);
     return error;
 }

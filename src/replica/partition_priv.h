@@ -10,6 +10,7 @@
 #include "os/mutex.h"
 #include "replica/flush.h"
 #include "replica/partition.h"
+#include "replica/traffic.h"
 #include "replica/validators.h"
 
 enum replica_role {
@@ -33,6 +34,7 @@ struct replica_shared {
     /* The partition's directory failed: once for each partition. No lock held. */
     void (*failed)(void *ctx, struct replica_partition *part, enum err err);
     void *ctx;
+    _Atomic uint64_t isr_shrinks, isr_expands;
 };
 
 /* Where each follower is: empty while this node is the only replica. The door for replication: a
@@ -51,6 +53,8 @@ struct replica_partition {
     int32_t index;
     struct str topic; /* points behind the struct */
     _Atomic int refs;
+    /* In the cache line of refs, which every fetch writes to. */
+    _Atomic uint64_t fetches, fetches_failed, bytes_out, replicas_bytes_out;
     atomic_bool resigned_untold; /* the manager's: failed, and its events not called yet */
 
     struct mutex mutex;
@@ -72,8 +76,9 @@ struct replica_partition {
     struct replica_follower *followers;
     int32_t follower_count;
     enum replica_flush_state flush_state;
-    int64_t flush_began_ms; /* the last one */
-    struct log_flush flush; /* of the flush that runs */
+    int64_t flush_began_ms;         /* the last one */
+    struct replica_traffic traffic; /* but for what stands beside refs */
+    struct log_flush flush;         /* of the flush that runs */
     struct pool_work flush_work;
 };
 
