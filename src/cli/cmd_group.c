@@ -1,7 +1,7 @@
 /* cli/cmd_group.c - moldau group list | delete | delete-offsets. */
 #include <string.h>
 
-#include "cli/brokers.h"
+#include "cli/cluster.h"
 #include "cli/commands.h"
 #include "cli/group.h"
 #include "cli/output.h"
@@ -26,7 +26,7 @@ same_word(struct str a, const char *b)
 }
 
 static void
-print_groups(struct cli *cli, const struct broker *broker,
+print_groups(struct cli *cli, const struct cluster_broker *broker,
     const struct proto_list_groups_response *response, struct output *out)
 {
     const char *state = cli_value(cli, "state");
@@ -51,7 +51,7 @@ print_groups(struct cli *cli, const struct broker *broker,
 
 /* A broker's groups; tries again while it loads them. */
 static int
-list_broker(struct cli *cli, const struct broker *broker, struct output *out)
+list_broker(struct cli *cli, const struct cluster_broker *broker, struct output *out)
 {
     struct proto_list_groups_request request;
     const struct proto_list_groups_response *response;
@@ -84,20 +84,20 @@ run_list(struct cli *cli)
 {
     static const char *const columns[] = {"group", "state", "type", "protocol", "+coordinator"};
     struct output out;
-    struct broker *brokers;
-    struct str cluster_id;
-    int32_t controller;
-    int count, type;
+    struct cluster cluster;
+    int type;
     if (!cli_choice(cli, "type", type_names, &type))
         return CLI_USAGE;
-    int code = brokers_list(cli, &brokers, &count, &cluster_id, &controller);
+    int code = cluster_describe(cli, &cluster);
     if (code != CLI_OK)
         return code;
     output_begin(&out, cli->format, columns, COUNT_OF(columns));
-    for (int i = 0; i < count; i++) {
-        int one = list_broker(cli, &brokers[i], &out);
+    for (int i = 0; i < cluster.broker_count; i++) {
+        if (cluster.brokers[i].is_fenced)
+            continue;
+        int one = list_broker(cli, &cluster.brokers[i], &out);
         code = one != CLI_OK ? one : code;
-        cli_progress(cli, "listing groups: broker %d of %d", i + 1, count);
+        cli_progress(cli, "listing groups: broker %d of %d", i + 1, cluster.broker_count);
     }
     cli_progress_end(cli);
     int end = output_end(&out); /* also what the other brokers said, when one failed */

@@ -88,7 +88,7 @@ find_ends(struct cli *cli, struct lag_row *rows, int count)
         if (i == 0 || by_topic(&rows[i], &rows[i - 1]) != 0)
             parts[n++] = (struct partition){
                 .topic = rows[i].topic, .index = rows[i].index, .timestamp = OFFSET_LATEST};
-    int code = partitions_offsets(cli, parts, n);
+    int code = partitions_offsets(cli, parts, n, false);
     for (int i = 0, at = -1; code == CLI_OK && i < count; i++) {
         at += i == 0 || by_topic(&rows[i], &rows[i - 1]) != 0;
         rows[i].end = parts[at].error_code == 0 ? parts[at].offset : -1;

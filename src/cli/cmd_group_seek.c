@@ -167,12 +167,13 @@ parts_of_arguments(struct seek *seek, const struct group_offset *offsets, int co
 static void
 fill_before(struct seek *seek, const struct group_offset *offsets, int count)
 {
-    for (int i = 0; i < seek->count; i++) {
+    for (int i = 0; i < seek->count; i++)
         seek->before[i] = -1;
-        for (int k = 0; k < count; k++)
-            if (offsets[k].index == seek->parts[i].index &&
-                str_eq(offsets[k].topic, seek->parts[i].topic))
-                seek->before[i] = offsets[k].offset;
+    for (int k = 0; k < count; k++) {
+        struct partition *part =
+            partitions_find(seek->parts, seek->count, offsets[k].topic, offsets[k].index);
+        if (part != NULL)
+            seek->before[part - seek->parts] = offsets[k].offset;
     }
 }
 
@@ -266,12 +267,14 @@ commit(struct seek *seek, int16_t *errors)
     int code = cli_call(seek->cli, &call, CLIENT_TARGET_NODE, PROTO_OFFSET_COMMIT_REQUEST_KEY,
         &request, (const void **)&response);
     for (int32_t t = 0; code == CLI_OK && t < response->topics.count; t++)
-        for (int32_t p = 0; p < response->topics.items[t].partitions.count; p++)
-            for (int i = 0; i < seek->count; i++)
-                if (seek->parts[i].index ==
-                        response->topics.items[t].partitions.items[p].partition_index &&
-                    str_eq(seek->parts[i].topic, response->topics.items[t].name))
-                    errors[i] = response->topics.items[t].partitions.items[p].error_code;
+        for (int32_t p = 0; p < response->topics.items[t].partitions.count; p++) {
+            struct partition *part =
+                partitions_find(seek->parts, seek->count, response->topics.items[t].name,
+                    response->topics.items[t].partitions.items[p].partition_index);
+            if (part != NULL)
+                errors[part - seek->parts] =
+                    response->topics.items[t].partitions.items[p].error_code;
+        }
     client_call_fini(&call);
     return code;
 }

@@ -15,6 +15,7 @@
 enum {
     RESPONSE_ARENA = 256 << 20,
     TRIES = 30,
+    TRIES_HASTY = 2,
     PAUSE_MS = 100,
     NAME_SHOWN = 280,
 };
@@ -192,6 +193,13 @@ by_topic(const void *a, const void *b)
     return order != 0 ? order : x->index < y->index ? -1 : x->index > y->index;
 }
 
+struct partition *
+partitions_find(struct partition *parts, int count, struct str topic, int32_t index)
+{
+    struct partition key = {.topic = topic, .index = index};
+    return bsearch(&key, parts, (size_t)count, sizeof *parts, by_topic);
+}
+
 int
 partitions_expand(struct cli *cli, char **args, int arg_count, struct partition **out, int *count)
 {
@@ -343,7 +351,7 @@ ask_round(struct cli *cli, struct partition **parts, int count)
 }
 
 int
-partitions_offsets(struct cli *cli, struct partition *parts, int count)
+partitions_offsets(struct cli *cli, struct partition *parts, int count, bool patient)
 {
     struct partition **open = arena_calloc(&cli->arena, (size_t)count + 1, sizeof(void *));
     int open_count = count;
@@ -364,7 +372,7 @@ partitions_offsets(struct cli *cli, struct partition *parts, int count)
                 client_error_is_retriable(open[i]->error_code, &unused))
                 open[left++] = open[i];
         open_count = left;
-        if (tries == TRIES)
+        if (tries == (patient ? TRIES : TRIES_HASTY))
             break;
         if (open_count > 0)
             cli_pause(cli, PAUSE_MS);
@@ -381,7 +389,7 @@ partitions_offsets_all(
         parts[i].timestamp = timestamp;
         parts[i].error_code = 0;
     }
-    int code = partitions_offsets(cli, parts, count);
+    int code = partitions_offsets(cli, parts, count, true);
     for (int i = 0; code == CLI_OK && i < count; i++) {
         if (parts[i].error_code != 0) {
             char what[NAME_SHOWN];

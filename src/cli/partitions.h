@@ -28,10 +28,14 @@ bool partitions_named(const char *ranges, int32_t index);
 int partitions_expand(
     struct cli *cli, char **args, int arg_count, struct partition **out, int *count);
 
+/* The one of that name and index, of some sorted as partitions_expand does; NULL when not there. */
+struct partition *partitions_find(
+    struct partition *parts, int count, struct str topic, int32_t index);
+
 /* Asks the leaders for the offset by each one's timestamp, one request a leader; tries again while
- * leaders move. CLI_OK also when some have an error_code. A topic and index may stand in it once.
- */
-int partitions_offsets(struct cli *cli, struct partition *parts, int count);
+ * leaders move, with `patient` for some seconds. CLI_OK also when some have an error_code. A topic
+ * and index may stand in it once. */
+int partitions_offsets(struct cli *cli, struct partition *parts, int count, bool patient);
 /* The same, with one timestamp for all, into `offsets`; the first error_code fails. */
 int partitions_offsets_all(
     struct cli *cli, struct partition *parts, int count, int64_t timestamp, int64_t *offsets);
