@@ -9,20 +9,25 @@
 #include "wire/batch.h"
 #include "wire/batch_builder.h"
 
-enum { FRAME_BYTES_MAX = 128 << 20, PRODUCE_TIMEOUT_MS = 30000 };
+enum { FRAME_BYTES_MAX = 128 << 20, PRODUCE_TIMEOUT_MS = 30000, WORD_BYTES = 7 };
 
 /* ---- batches ---- */
 
-/* Text-like bytes: 16 letters in a sequence that does not repeat soon, so that a codec has work and
- * gains about half. */
+/* Text of words from a vocabulary of 256, so that a codec gains about what it gains on a log. */
 static void
 fill_value(uint8_t *value, size_t len, uint32_t seed)
 {
     static const char letters[16] = "etaoinshrdlucmfw";
-    uint32_t x = seed * 2654435761u + 1;
+    uint32_t x = seed * 2654435761u + 1, word = 0;
     for (size_t i = 0; i < len; i++) {
-        x = x * 1664525u + 1013904223u;
-        value[i] = (uint8_t)letters[x >> 28];
+        if (i % WORD_BYTES == 0) {
+            x = x * 1664525u + 1013904223u;
+            word = (x >> 24) * 2654435761u;
+            value[i] = ' ';
+        } else {
+            word = word * 1664525u + 1013904223u;
+            value[i] = (uint8_t)letters[word >> 28];
+        }
     }
 }
 

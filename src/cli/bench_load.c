@@ -14,6 +14,7 @@
 
 enum { READY_TIMEOUT_MS = 20000, DRAIN_TIMEOUT_MS = 10000, CALL_ARENA = 1 << 20 };
 enum { BATCH_BYTES_MAX = 100 << 20, FRAME_BYTES_MAX = 101 << 20 };
+enum { LEADER_TRIES = 50, LEADER_WAIT_MS = 100 };
 #define NS_PER_S 1e9
 
 static int64_t
@@ -221,14 +222,13 @@ load_frames(struct bench_load *load)
     return err;
 }
 
-/* Where a partition begins (for fetching) or ends (for reading what comes). */
+/* One ListOffsets request; a broker that does not lead the partition yet answers AGAIN. */
 static enum err
-look_up_offset(struct bench_load *load, struct bench_part *part)
+ask_offset(struct bench_load *load, struct bench_part *part, struct client_call *call)
 {
     struct proto_list_offsets_request request;
     struct proto_list_offsets_request_list_offsets_topic topic;
     struct proto_list_offsets_request_list_offsets_partition asked;
-    struct client_call call;
     proto_init(&proto_list_offsets_request_schema, &request);
     proto_init(&proto_list_offsets_request_list_offsets_topic_schema, &topic);
     proto_init(&proto_list_offsets_request_list_offsets_partition_schema, &asked);
@@ -239,19 +239,38 @@ look_up_offset(struct bench_load *load, struct bench_part *part)
     topic.partitions.count = 1;
     request.topics.items = &topic;
     request.topics.count = 1;
+    call->request = &request;
+    enum err err = client_call_wait(load->opts.client, call);
+    if (err != ERR_OK)
+        return err;
+    const struct proto_list_offsets_response *response = call->response;
+    if (response->topics.count != 1 || response->topics.items[0].partitions.count != 1)
+        return ERR_CORRUPT;
+    const struct proto_list_offsets_response_list_offsets_partition_response *answer =
+        &response->topics.items[0].partitions.items[0];
+    bool refresh;
+    if (answer->error_code != 0)
+        return client_error_is_retriable(answer->error_code, &refresh) ? ERR_AGAIN : ERR_INVALID;
+    part->offset = part->start = answer->offset;
+    return ERR_OK;
+}
+
+/* Where a partition begins (for fetching) or ends (for reading what comes); a topic made just now
+ * may take its leaders a moment. */
+static enum err
+look_up_offset(struct bench_load *load, struct bench_part *part)
+{
+    const bool never = false;
+    struct client_call call;
+    enum err err = ERR_AGAIN;
     client_call_init(&call, CALL_ARENA);
     call.target = CLIENT_TARGET_NODE;
     call.node_id = part->leader;
     call.key = PROTO_LIST_OFFSETS_REQUEST_KEY;
-    call.request = &request;
-    enum err err = client_call_wait(load->opts.client, &call);
-    if (err == ERR_OK) {
-        const struct proto_list_offsets_response *response = call.response;
-        bool whole = response->topics.count == 1 && response->topics.items[0].partitions.count == 1;
-        if (!whole)
-            err = ERR_CORRUPT;
-        else
-            part->offset = part->start = response->topics.items[0].partitions.items[0].offset;
+    for (int tries = 0; err == ERR_AGAIN && tries < LEADER_TRIES; tries++) {
+        if (tries > 0)
+            (void)client_run_until(load->opts.client, &never, LEADER_WAIT_MS);
+        err = ask_offset(load, part, &call);
     }
     client_call_fini(&call);
     return err;

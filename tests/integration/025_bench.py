@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""moldau bench over a real broker: what it counts is what the topic holds; no load without a topic."""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import broker
+import tap
+from tap import check, equal, test
+
+
+def run(server, *args):
+    command = [broker.binary(), *args, "-b", server.address]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def measured(server, *args):
+    done = run(server, "bench", *args, "--cpu", str(server.proc.pid), "-o", "json")
+    equal(done.returncode, 0, done.stderr)
+    return json.loads(done.stdout)
+
+
+def create(server, topic, partitions):
+    equal(run(server, "topic", "create", topic, "-p", str(partitions)).returncode, 0, "create")
+
+
+def records_in(server, topic):
+    done = run(server, "consume", topic, "-O", "start", "-e", "-f", "%p\\n")
+    equal(done.returncode, 0, done.stderr)
+    return len(done.stdout.splitlines())
+
+
+@test
+def every_record_counted_is_in_the_topic(server):
+    create(server, "counted", 3)
+    got = measured(server, "produce", "counted", "-n", "2", "-i", "4", "-r", "10", "-s", "50", "-w", "0", "--requests", "200")
+    check(got["requests"] >= 200 and got["records"] == got["requests"] * 10, got)
+    equal(got["errors"], 0, "errors")
+    # What was still on its way at the end is in the topic too, but does not count.
+    stored = records_in(server, "counted")
+    check(got["records"] <= stored <= got["records"] + 2 * 4 * 10, f"{stored} stored, {got}")
+    latency = got["latency_us"]
+    check(0 < latency["p50"] <= latency["p99"] <= latency["max"], latency)
+
+
+@test
+def fetching_goes_round_what_is_there(server):
+    got = measured(server, "fetch", "counted", "-n", "3", "-w", "0", "-t", "1")
+    check(got["records"] > records_in(server, "counted") and got["cpu_s"] > 0, got)
+
+
+@test
+def end_to_end_sees_every_record_at_its_rate(server):
+    create(server, "ends", 4)
+    got = measured(server, "e2e", "ends", "-R", "500", "-w", "1", "-t", "2")
+    check(900 <= got["requests"] <= 1100, got)
+    check(got["latency_us"]["p50"] > 0, got)
+
+
+@test
+def compressed_batches_are_taken(server):
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        got = measured(server, "produce", "counted", "-z", codec, "-r", "100", "-w", "0", "--requests", "5")
+        check(got["requests"] >= 5 and got["bytes"] < got["records"] * 1024, got)
+
+
+@test
+def what_cannot_be_measured_is_said(server):
+    done = run(server, "bench", "produce", "nowhere")
+    check(done.returncode != 0 and "moldau topic create" in done.stderr, done.stderr)
+    for args, word in ((("produce", "t", "-a", "0"), "--acks"), (("produce", "t", "--cpu", "0"), "--cpu"),
+                       (("produce", "t", "-z", "rar"), "--compression"), (("fetch", "t", "-n", "0"), "--connections")):
+        done = run(server, "bench", *args)
+        equal(done.returncode, 2, f"exit code of {args}")
+        check(word in done.stderr, done.stderr)
+    create(server, "empty", 1)
+    done = run(server, "bench", "fetch", "empty", "-t", "1")
+    check(done.returncode != 0 and "no records" in done.stderr, done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main(broker.started, broker.finished))
