@@ -31,6 +31,7 @@ enum {
     LOAD_CHUNK_BYTES = 1 << 20, /* read and applied at a time, the lock held for so long */
     LOAD_ARENA_BYTES = 64 << 10,
     OFFSETS_PARTITIONS_DEFAULT = 50,
+    CLEAN_GROWTH_MIN = 8 << 20,
 };
 
 #define OFFSETS_TOPIC "__consumer_offsets"
@@ -88,6 +89,7 @@ broker_coord_opts_default(void)
         .offsets_segment_bytes = 104857600,
         .batch_size_max = 1048588,
         .write_timeout_ms = 5000,
+        .clean_growth_min = CLEAN_GROWTH_MIN,
     };
 }
 
@@ -124,7 +126,73 @@ log_random(void *ctx, void *out, size_t len)
     env_random(slot->coord->opts.env, out, len);
 }
 
-static const struct coord_log_ops log_ops = {.append = log_append_batches, .random = log_random};
+/* ---- cleaning: the log's old part goes ---- */
+
+struct retain_job {
+    struct pool_work work;
+    struct replica_partition *part; /* referenced */
+};
+
+static void
+run_retain(struct pool_work *work)
+{
+    struct retain_job *job = CONTAINER_OF(work, struct retain_job, work);
+    replica_partition_retain(job->part);
+    replica_partition_unref(&job->part);
+    mem_free(job);
+}
+
+/* Without memory the files go with the node's next retention. */
+static void
+retain_soon(struct coord_slot *slot)
+{
+    struct retain_job *job = mem_calloc(1, sizeof *job);
+    if (job == NULL)
+        return;
+    job->part = slot->part;
+    replica_partition_ref(job->part);
+    list_init(&job->work.link);
+    job->work.run = run_retain;
+    pool_submit(slot->coord->opts.pool, &job->work);
+}
+
+static enum proto_error
+log_roll_segment(void *ctx, struct coord_shard *shard, int64_t *end_offset)
+{
+    struct coord_slot *slot = ctx;
+    (void)shard;
+    mutex_assert_held(&slot->lock);
+    if (slot->part == NULL || slot->stopped)
+        return PROTO_ERROR_NOT_LEADER_OR_FOLLOWER;
+    return replica_partition_roll(slot->part, slot->leader_epoch, end_offset);
+}
+
+/* An error counts as done: the next round tries again. */
+static bool
+log_trim(void *ctx, struct coord_shard *shard, int64_t offset, int64_t needed)
+{
+    struct coord_slot *slot = ctx;
+    struct replica_trim trim = {
+        .offset = offset, .needed = needed, .leader_epoch = slot->leader_epoch};
+    bool done;
+
+    (void)shard;
+    mutex_assert_held(&slot->lock);
+    if (slot->part == NULL || slot->stopped)
+        return true;
+    enum proto_error err = replica_partition_trim(slot->part, &trim, &done);
+    if (err == PROTO_ERROR_NONE && !done)
+        return false;
+    if (err == PROTO_ERROR_NONE)
+        retain_soon(slot);
+    diag_event(env_diag(slot->coord->opts.env), DIAG_DEBUG, "coord", "log_cleaned",
+        DIAG_I64("partition", slot->index), DIAG_I64("log_start_offset", offset),
+        DIAG_I64("log_end_offset", needed), DIAG_Z("result", proto_error_name(err)));
+    return true;
+}
+
+static const struct coord_log_ops log_ops = {
+    .append = log_append_batches, .roll = log_roll_segment, .trim = log_trim, .random = log_random};
 
 /* ---- after every operation ---- */
 
@@ -469,6 +537,7 @@ slot_new(struct broker_coord *coord, int32_t index)
     struct coord_shard_opts opts = {.index = index,
         .batch_size_max = (size_t)coord->opts.batch_size_max,
         .write_timeout_ms = coord->opts.write_timeout_ms,
+        .clean_growth_min = coord->opts.clean_growth_min,
         .machine = &coord_group_machine,
         .machine_ctx = &coord->opts.group,
         .log = &log_ops,

@@ -34,6 +34,7 @@ struct broker_coord_opts {
     int32_t offsets_segment_bytes;      /* offsets.topic.segment.bytes, 104857600 */
     int32_t batch_size_max;             /* message.max.bytes, 1048588 */
     int64_t write_timeout_ms;           /* offsets.commit.timeout.ms, 5000 */
+    int64_t clean_growth_min;           /* offsets.topic.clean.min.bytes, 8388608; 0: never */
 };
 /* Kafka's defaults for everything but env, loops and pool. */
 struct broker_coord_opts broker_coord_opts_default(void);

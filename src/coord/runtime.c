@@ -19,43 +19,15 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "base/buf.h"
 #include "base/limits.h"
+#include "coord/runtime_priv.h"
 #include "wire/batch.h"
-#include "wire/batch_builder.h"
 
 enum {
     OP_ENTRY_HEADER = 8,  /* two lengths before key and value */
     RECORD_OVERHEAD = 32, /* length, attributes, deltas, counts: five varints at most */
     OUT_BATCHES_MAX = 8,  /* so many full batches may wait for one flush */
     OP_SLACK = 1 << 16,
-};
-
-struct coord_shard {
-    struct coord_shard_opts opts;
-    enum coord_shard_state state;
-    void *machine; /* owned; NULL when unloaded */
-    int32_t leader_epoch;
-    bool doomed;
-    bool abandoned;
-    enum proto_error doom_why;
-    int64_t now_ms;
-    int64_t wall_ms;
-
-    int64_t last_written;
-    int64_t committed;  /* the high watermark */
-    int64_t order_next; /* see coord_record.offset */
-
-    struct buf op; /* entries: key length, value length or -1, key, value */
-    int32_t op_count;
-    size_t op_bytes; /* as records */
-    struct buf out;  /* sealed batches */
-    struct batch_builder builder;
-    bool building;
-
-    struct list unflushed;
-    struct list in_flight;
-    struct heap timers;
 };
 
 /* ---- replies and timers as values ---- */
@@ -99,6 +71,7 @@ coord_shard_new(const struct coord_shard_opts *opts, struct coord_shard **out)
     list_init(&shard->unflushed);
     list_init(&shard->in_flight);
     heap_init(&shard->timers);
+    coord_clean_init(&shard->clean);
     *out = shard;
     return ERR_OK;
 }
@@ -197,9 +170,17 @@ coord_shard_last_written(const struct coord_shard *shard)
 int64_t
 coord_shard_first_waiting(const struct coord_shard *shard)
 {
+    int64_t wait = shard->clean.wait;
     if (list_empty(&shard->in_flight))
-        return -1;
-    return LIST_ENTRY(shard->in_flight.next, struct coord_reply, link)->offset;
+        return wait;
+    int64_t first = LIST_ENTRY(shard->in_flight.next, struct coord_reply, link)->offset;
+    return wait >= 0 && wait < first ? wait : first;
+}
+
+int64_t
+coord_shard_order_next(const struct coord_shard *shard)
+{
+    return shard->order_next;
 }
 
 int64_t
@@ -308,6 +289,7 @@ coord_shard_load(struct coord_shard *shard, struct bytes batches, size_t *consum
         at += batch.size_bytes;
         shard->order_next = batch_last_offset(&batch) + 1;
     }
+    coord_clean_loaded(shard, at);
     *consumed = at;
     return ERR_OK;
 }
@@ -322,6 +304,7 @@ coord_shard_load_end(struct coord_shard *shard, int64_t end_offset, int64_t high
     shard->order_next = end_offset;
     shard->committed = high_watermark;
     shard->opts.machine->loaded(shard->machine);
+    coord_clean_load_end(shard);
 }
 
 static void
@@ -358,6 +341,7 @@ coord_shard_unload(struct coord_shard *shard, enum proto_error why)
     shard->building = false;
     buf_clear(&shard->out);
     coord_shard_drop(shard);
+    coord_clean_init(&shard->clean);
     shard->leader_epoch = -1;
     shard->last_written = -1;
     shard->committed = 0;
@@ -587,8 +571,9 @@ static void
 append(struct coord_shard *shard)
 {
     int64_t last_offset = -1;
-    enum proto_error err = shard->opts.log->append(
-        shard->opts.log_ctx, shard, shard->out.data, shard->out.len, &last_offset);
+    size_t len = shard->out.len;
+    enum proto_error err =
+        shard->opts.log->append(shard->opts.log_ctx, shard, shard->out.data, len, &last_offset);
     buf_clear(&shard->out);
     if (err != PROTO_ERROR_NONE) {
         coord_shard_doom(shard);
@@ -603,6 +588,7 @@ append(struct coord_shard *shard)
         LIST_ENTRY(node, struct coord_reply, link)->offset = last_offset;
     }
     list_splice(&shard->in_flight, &shard->unflushed);
+    coord_clean_appended(shard, len, last_offset);
 }
 
 bool
@@ -653,6 +639,7 @@ coord_runtime_committed(struct coord_shard *shard, int64_t high_watermark)
         list_remove(&reply->link);
         reply->done(reply);
     }
+    coord_clean_committed(shard);
 }
 
 void
@@ -702,6 +689,8 @@ coord_runtime_next_deadline(const struct coord_shard *shard)
     int64_t unflushed = first_deadline(&shard->unflushed);
     int64_t deadline = in_flight < unflushed ? in_flight : unflushed;
     const struct heap_node *node = heap_peek(&shard->timers);
+    if (shard->clean.due_ms < deadline)
+        deadline = shard->clean.due_ms;
     return node != NULL && node->key < deadline ? node->key : deadline;
 }
 
@@ -731,4 +720,6 @@ coord_runtime_tick(struct coord_shard *shard)
         heap_remove(&shard->timers, node);
         timer->fire(shard->machine, timer);
     }
+    if (!shard->doomed)
+        coord_clean_tick(shard);
 }

@@ -78,6 +78,16 @@ struct coord_machine_ops {
     void (*loaded)(void *machine);
     /* The shard goes away: answer everybody who is parked with this error. */
     void (*unload)(void *machine, enum proto_error why);
+
+    /* For cleaning (clean.c); copy_step NULL: the log is never cleaned. */
+    /* About how long the live state is as records. */
+    size_t (*live_bytes)(const void *machine);
+    /* A copy of the live state begins, of all that has no record at or above `start`. Gives the
+     * lowest offset that pending transactions need; INT64_MAX: none. */
+    int64_t (*copy_begin)(void *machine, int64_t start);
+    /* Submits the next records of the copy, about bytes_max of them; *more: call again. What cannot
+     * be copied lowers *hold to where it stands in the log. NOMEM: later, from the beginning. */
+    enum err (*copy_step)(void *machine, size_t bytes_max, int64_t *hold, bool *more);
 };
 
 /* ---- what the caller provides ---- */
@@ -87,6 +97,12 @@ struct coord_log_ops {
      * under the epoch it was loaded for. NONE sets *last_offset. With the shard's lock held. */
     enum proto_error (*append)(
         void *ctx, struct coord_shard *shard, uint8_t *batches, size_t len, int64_t *last_offset);
+    /* For cleaning; both NULL: the log is never cleaned. A new segment begins at the log end,
+     * which is *end_offset. */
+    enum proto_error (*roll)(void *ctx, struct coord_shard *shard, int64_t *end_offset);
+    /* Everything below `offset` may go, now or later, if all below `needed` is on the disk. False:
+     * it is not yet. Committed are both. */
+    bool (*trim)(void *ctx, struct coord_shard *shard, int64_t offset, int64_t needed);
     /* Cryptographic, for member ids. */
     void (*random)(void *ctx, void *out, size_t len);
 };
@@ -95,6 +111,7 @@ struct coord_shard_opts {
     int32_t index;            /* partition of the internal topic */
     size_t batch_size_max;    /* of one batch, message.max.bytes of the topic */
     int64_t write_timeout_ms; /* offsets.commit.timeout.ms */
+    int64_t clean_growth_min; /* bytes the log must have grown to be cleaned; 0: never */
     const struct coord_machine_ops *machine;
     void *machine_ctx;
     const struct coord_log_ops *log;
@@ -166,8 +183,10 @@ MUST_USE bool coord_shard_flush(struct coord_shard *shard);
 
 /* The offset of the last record appended, -1 at first; replies up to it wait for the watermark. */
 int64_t coord_shard_last_written(const struct coord_shard *shard);
-/* The offset that the first waiting reply wants committed; -1 when none waits for the log. */
+/* The offset that the first waiting reply, or cleaning, wants committed; -1 when none waits. */
 int64_t coord_shard_first_waiting(const struct coord_shard *shard);
+/* How often the log was cleaned since the shard was loaded. */
+int64_t coord_shard_clean_rounds(const struct coord_shard *shard);
 
 /* ---- for machines, during an operation ---- */
 
@@ -184,6 +203,8 @@ MUST_USE enum err coord_shard_submit_txn(
     struct coord_shard *shard, int64_t producer_id, int16_t producer_epoch);
 /* Forgets the records added since the last submit. */
 void coord_shard_drop(struct coord_shard *shard);
+/* The offset that the first record added since the last submit will have, or one below it. */
+int64_t coord_shard_order_next(const struct coord_shard *shard);
 /* Bytes added since the last submit. */
 size_t coord_shard_added_bytes(const struct coord_shard *shard);
 

@@ -200,6 +200,7 @@ on_image(
     struct node *node = CONTAINER_OF(subscriber, struct node, subscriber);
     replica_manager_apply(node->replicas, delta, image);
     broker_coord_apply(node->coord, delta);
+    node_count_elections(node, delta);
     broker_publish(node->broker, image);
 }
 
@@ -253,6 +254,7 @@ open_coord(struct node *node)
     opts.offsets_segment_bytes = (int32_t)node_config_i64(config, "offsets.topic.segment.bytes");
     opts.batch_size_max = (int32_t)node_config_i64(config, "message.max.bytes");
     opts.write_timeout_ms = node_config_i64(config, "offsets.commit.timeout.ms");
+    opts.clean_growth_min = node_config_i64(config, "offsets.topic.clean.min.bytes");
     return broker_coord_new(&opts, &node->coord);
 }
 

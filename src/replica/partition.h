@@ -194,6 +194,25 @@ MUST_USE enum proto_error replica_partition_epoch_end(struct replica_partition *
 MUST_USE enum proto_error replica_partition_delete_records(
     struct replica_partition *part, int64_t offset, int64_t *low_watermark);
 
+/* ---- for a coordinator that keeps its log short itself ---- */
+
+/* Begins a new segment at the log end. Leader under this epoch only. */
+MUST_USE enum proto_error replica_partition_roll(
+    struct replica_partition *part, int32_t leader_epoch, int64_t *end_offset);
+
+struct replica_trim {
+    int64_t offset; /* the log start moves up to it; whatever cleanup.policy is */
+    int64_t needed; /* if all below this is committed (else OFFSET_OUT_OF_RANGE) and flushed here */
+    int32_t leader_epoch;
+};
+/* *done false: a flush was asked for, try again. Files go with the next retention. */
+MUST_USE enum proto_error replica_partition_trim(
+    struct replica_partition *part, const struct replica_trim *trim, bool *done);
+/* Retention of this partition now; on the I/O pool. */
+void replica_partition_retain(struct replica_partition *part);
+
+/* ---- producers ---- */
+
 /* Calls fn for each active producer, under the lock: fn only copies. Leader only. */
 MUST_USE enum proto_error replica_partition_producers(struct replica_partition *part,
     void (*fn)(void *ctx, const struct log_producer_info *info), void *ctx);

@@ -49,8 +49,8 @@ boot_until_up(struct sim_broker *broker, int crash_percent)
     }
 }
 
-static void
-crash_rounds(struct sim_cluster *cluster, int rounds, int crash_percent)
+void
+sim_scenario_crash_rounds(struct sim_cluster *cluster, int rounds, int crash_percent)
 {
     struct sim_broker *broker = &cluster->brokers[0];
     boot_until_up(broker, crash_percent / 2);
@@ -72,13 +72,13 @@ crash_rounds(struct sim_cluster *cluster, int rounds, int crash_percent)
 static void
 run_crash_restart(struct sim_cluster *cluster)
 {
-    crash_rounds(cluster, 1 + (int)sim_cluster_below(cluster, 3), 20);
+    sim_scenario_crash_rounds(cluster, 1 + (int)sim_cluster_below(cluster, 3), 20);
 }
 
 static void
 run_crash_crash(struct sim_cluster *cluster)
 {
-    crash_rounds(cluster, 2 + (int)sim_cluster_below(cluster, 4), 75);
+    sim_scenario_crash_rounds(cluster, 2 + (int)sim_cluster_below(cluster, 4), 75);
 }
 
 const struct sim_scenario sim_scenario_crash_restart = {

@@ -30,8 +30,8 @@ set_faults(struct sim_broker *broker)
     sim_host_disk_faults(broker->host, &faults);
 }
 
-static void
-run(struct sim_cluster *cluster)
+void
+sim_scenario_disk_rounds(struct sim_cluster *cluster)
 {
     static const struct sim_disk_faults none = {0};
     struct sim_broker *broker = &cluster->brokers[0];
@@ -55,4 +55,5 @@ run(struct sim_cluster *cluster)
 }
 
 const struct sim_scenario sim_scenario_disk_faults = {"disk_faults",
-    "a broker whose disk fails or is full refuses and loses nothing acknowledged", 1, run};
+    "a broker whose disk fails or is full refuses and loses nothing acknowledged", 1,
+    sim_scenario_disk_rounds};

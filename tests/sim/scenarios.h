@@ -9,6 +9,7 @@ struct sim_scenario {
     const char *promise; /* what passes when it passes */
     int brokers;
     void (*run)(struct sim_cluster *cluster);
+    bool cleaning; /* all that cleans up behind itself does so early, and there are many commits */
 };
 
 extern const struct sim_scenario sim_scenario_crash_restart; /* scenario_crash.c */
@@ -16,8 +17,14 @@ extern const struct sim_scenario sim_scenario_crash_crash;
 extern const struct sim_scenario sim_scenario_disk_faults; /* scenario_disk.c */
 extern const struct sim_scenario sim_scenario_isolation;   /* scenario_isolation.c */
 extern const struct sim_scenario sim_scenario_clocks;      /* scenario_clocks.c */
+extern const struct sim_scenario sim_scenario_cleaning;    /* scenario_cleaning.c */
+extern const struct sim_scenario sim_scenario_cleaning_disk;
 
 /* Delays and resets between the clients and a broker, as the seed wants. */
 void sim_scenario_noise(struct sim_broker *broker);
+/* Crashes so many times, with this chance while it starts again; scenario_crash.c. */
+void sim_scenario_crash_rounds(struct sim_cluster *cluster, int rounds, int crash_percent);
+/* scenario_disk.c */
+void sim_scenario_disk_rounds(struct sim_cluster *cluster);
 
 #endif

@@ -24,6 +24,8 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_crash_crash,
     &sim_scenario_isolation,
     &sim_scenario_clocks,
+    &sim_scenario_cleaning,
+    &sim_scenario_cleaning_disk,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
@@ -106,6 +108,7 @@ run_seed(const struct args *args, uint64_t seed, struct result *out)
     struct sim_cluster cluster;
     struct sim_cluster_opts opts = {.seed = seed,
         .brokers = scenario->brokers,
+        .cleaning = scenario->cleaning,
         .level_min = args->verbose ? DIAG_DEBUG : DIAG_ERROR};
     memset(out, 0, sizeof *out);
     sim_cluster_init(&cluster, &opts);

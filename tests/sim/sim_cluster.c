@@ -62,7 +62,18 @@ pick(struct sim_cluster *cluster, int64_t min, int64_t max)
 
 /* Everything as small as allowed, so that segments roll and snapshots come all the time. */
 static void
-configure(struct sim_broker *broker, int index)
+set_cleaning(struct sim_broker *broker)
+{
+    struct sim_cluster *cluster = broker->cluster;
+    set(broker, "offsets.topic.clean.min.bytes=%lld", (long long)pick(cluster, 1, 6000));
+    set(broker, "metadata.log.max.snapshot.interval.ms=%lld", (long long)pick(cluster, 1, 3000));
+    set(broker, "metadata.max.retention.bytes=%lld", (long long)pick(cluster, 100, 30000));
+    set(broker, "internal.metadata.log.segment.bytes=%lld", (long long)pick(cluster, 100, 9000));
+    set(broker, "log.segment.delete.delay.ms=%lld", (long long)pick(cluster, 0, 2000));
+}
+
+static void
+configure(struct sim_broker *broker, int index, bool cleaning)
 {
     struct sim_cluster *cluster = broker->cluster;
     const char *texts[SIM_SETTINGS];
@@ -84,6 +95,8 @@ configure(struct sim_broker *broker, int index)
         (long long)pick(cluster, 100, 5000));
     set(broker, "replica.high.watermark.checkpoint.interval.ms=%lld",
         (long long)pick(cluster, 100, 5000));
+    if (cleaning)
+        set_cleaning(broker);
     for (int i = 0; i < broker->setting_count; i++)
         texts[i] = broker->settings[i];
     opts.set_count = broker->setting_count;
@@ -96,7 +109,7 @@ configure(struct sim_broker *broker, int index)
 }
 
 static void
-broker_init(struct sim_cluster *cluster, int index)
+broker_init(struct sim_cluster *cluster, int index, bool cleaning)
 {
     struct sim_broker *broker = &cluster->brokers[index];
     char name[16], ip[16];
@@ -106,11 +119,12 @@ broker_init(struct sim_cluster *cluster, int index)
     snprintf(broker->bootstrap, sizeof broker->bootstrap, "%s:9092", ip);
     enum err err = sim_host_new(cluster->sim, name, ip, &broker->host);
     ASSERT(err == ERR_OK);
-    configure(broker, index);
+    configure(broker, index, cleaning);
     struct workload_opts opts = {.sim = cluster->sim,
         .env = cluster->client_env,
         .origin = (uint16_t)(index + 1),
-        .bootstrap = broker->bootstrap};
+        .bootstrap = broker->bootstrap,
+        .commits_often = cleaning};
     broker->workload = workload_new(&opts);
 }
 
@@ -129,7 +143,7 @@ sim_cluster_init(struct sim_cluster *cluster, const struct sim_cluster_opts *opt
     ASSERT(err == ERR_OK);
     cluster->count = opts->brokers;
     for (int i = 0; i < cluster->count; i++)
-        broker_init(cluster, i);
+        broker_init(cluster, i, opts->cleaning);
 }
 
 void

@@ -12,7 +12,7 @@
 #include "os/sim.h"
 #include "tests/sim/workload.h"
 
-enum { SIM_BROKERS_MAX = 3, SIM_SETTINGS = 16, SIM_SETTING_SIZE = 80 };
+enum { SIM_BROKERS_MAX = 3, SIM_SETTINGS = 24, SIM_SETTING_SIZE = 80 };
 
 struct sim_broker {
     struct sim_cluster *cluster;
@@ -40,6 +40,7 @@ struct sim_cluster {
 struct sim_cluster_opts {
     uint64_t seed;
     int brokers;
+    bool cleaning; /* see struct sim_scenario */
     enum diag_level level_min;
 };
 

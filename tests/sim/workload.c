@@ -258,7 +258,7 @@ tick(struct workload *workload)
         if (below(workload, 2) == 0)
             send_some(workload, &workload->one);
         consume_some(workload);
-        if (below(workload, 8) == 0)
+        if (workload->opts.commits_often || below(workload, 8) == 0)
             group_offsets_commit(&workload->offsets, workload->client);
         return;
     case QUIESCED: consume_some(workload); return;

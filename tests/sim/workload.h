@@ -19,6 +19,7 @@ struct workload_opts {
     struct env *env; /* of the clients' host, which never crashes */
     uint16_t origin;
     const char *bootstrap; /* kept */
+    bool commits_often;
 };
 
 struct workload *workload_new(const struct workload_opts *opts);

@@ -62,6 +62,7 @@ coord_group_create(struct group_machine *machine, struct str id)
     group->machine = machine;
     group->kind = GROUP_CLASSIC;
     group->topic_count = -1;
+    group->order = -1;
     group->previous = GROUP_EMPTY;
     group->state_ms = coord_shard_wall_ms(machine->shard);
     fsm_init(&group->fsm, &group_table, GROUP_EMPTY);
@@ -97,6 +98,10 @@ coord_group_remove(struct group *group, enum proto_error why)
     ASSERT(group->statics == NULL);
     coord_shard_timer_stop(machine->shard, &group->join_timer);
     coord_shard_timer_stop(machine->shard, &group->sync_timer);
+    if (machine->copy.group == group)
+        machine->copy.group = group->hh.next;
+    ASSERT(machine->groups_bytes >= group->record_bytes);
+    machine->groups_bytes -= group->record_bytes;
     HASH_DEL(machine->groups, group);
     coord_str_free(&group->id);
     coord_str_free(&group->protocol_type);

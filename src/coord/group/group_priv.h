@@ -36,10 +36,19 @@ struct offset_group {
     struct offset_topic *topics;
 };
 
+/* A walk over a store that changes meanwhile: what is there all the time is met once. */
+struct offset_walk {
+    struct offset_group *group; /* NULL: at the end */
+    struct offset_topic *topic; /* NULL: the group is through */
+    int64_t partition;          /* the next one is not below */
+};
+
 /* The offsets of many groups: either the committed ones or one producer's pending ones. */
 struct offset_store {
     struct offset_group *groups;
     int64_t count;
+    size_t bytes; /* about as long as they are as records */
+    struct offset_walk walk;
 };
 
 struct offset_txn {
@@ -60,6 +69,21 @@ MUST_USE enum err coord_offset_store_put(struct offset_store *store, struct str 
 /* Nothing there is fine. Empty topics and groups go too. */
 void coord_offset_store_remove(
     struct offset_store *store, struct str group, struct str topic, int32_t partition);
+
+void coord_offset_store_walk(struct offset_store *store);
+/* NULL at the end. */
+struct offset_entry *coord_offset_store_next(
+    struct offset_store *store, struct str *group, struct str *topic);
+
+/* ---- records that are not understood ---- */
+
+/* Kept so that no cleaning loses them: of groups of later kinds, and of later versions. */
+struct foreign_record {
+    UT_hash_handle hh;  /* by key; in the order of the last writes */
+    struct bytes key;   /* owned */
+    struct bytes value; /* owned */
+    int64_t order;      /* of the record */
+};
 
 /* ---- groups ---- */
 
@@ -141,18 +165,31 @@ struct group {
     struct str *topics;    /* subscribed, sorted; one block */
     int32_t topic_count;   /* -1: not known */
     bool member_added;     /* during the initial delay */
+    int64_t order;         /* of its last record; -1: it has none */
+    size_t record_bytes;   /* of that */
     int32_t delay_ms;      /* of the running step of the initial delay, 0 when it is no such */
     int32_t remaining_ms;  /* of the initial delay after this step */
     struct coord_timer join_timer;
     struct coord_timer sync_timer;
 };
 
+/* A copy of the live state for the log's cleaning: what comes next of each kind. */
+struct group_copy {
+    int64_t start; /* what stands in the log from here on needs no copy */
+    struct foreign_record *foreign;
+    struct group *group;
+};
+
 struct group_machine {
     struct coord_shard *shard;
     const struct coord_group_config *config;
     struct group *groups;
+    size_t groups_bytes; /* of their records */
     struct offset_store offsets;
     struct offset_txn *txns;
+    struct foreign_record *foreign;
+    size_t foreign_bytes;
+    struct group_copy copy;
     struct coord_timer expiry;
     struct writer key; /* scratch for records */
     struct writer value;
@@ -262,10 +299,25 @@ void coord_record_add_group(
     struct group *group, const struct proto_sync_group_request *assignments);
 /* Generation 0, no protocol, no members. */
 void coord_record_add_new_group(struct group *group);
+/* Submits the one record added, which is the group's. */
+MUST_USE enum err coord_record_submit_group(struct group *group);
 enum err coord_record_apply(void *machine, const struct coord_record *record);
 enum err coord_record_end_txn(void *machine, int64_t producer_id, bool committed);
-/* Submits records that are too small to be refused but for memory: then the shard is doomed. */
-void coord_record_submit(struct group_machine *machine, bool apply);
+
+/* foreign.c */
+/* Keeps the record in place of the one with its key; without a value it goes. NOMEM. */
+MUST_USE enum err coord_foreign_put(
+    struct group_machine *machine, const struct coord_record *record);
+/* Its key now says something that is understood. */
+void coord_foreign_forget(struct group_machine *machine, struct bytes key);
+void coord_foreign_fini(struct group_machine *machine);
+
+/* copy.c */
+size_t coord_copy_live_bytes(const void *machine);
+int64_t coord_copy_begin(void *machine, int64_t start);
+/* Walks from the beginning again, without what was copied. */
+void coord_copy_rewind(struct group_machine *machine);
+enum err coord_copy_step(void *machine, size_t bytes_max, int64_t *hold, bool *more);
 
 /* expire.c */
 bool coord_offsets_pending(

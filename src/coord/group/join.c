@@ -125,7 +125,7 @@ swap_in_stable(struct join *join, struct group_member *member, struct str leader
     bool can_skip = join->caller->version >= 9; /* KIP-814 */
 
     coord_record_add_group(group, NULL);
-    if (coord_shard_submit(group->machine->shard, false) != ERR_OK) {
+    if (coord_record_submit_group(group) != ERR_OK) {
         /* Not to be stored: then the group agrees on something that is. */
         coord_group_prepare_rebalance(group);
         return;
@@ -355,7 +355,8 @@ find_or_create(struct join *join)
         return NULL;
     }
     coord_record_add_new_group(group);
-    coord_record_submit(join->machine, false);
+    if (coord_record_submit_group(group) != ERR_OK)
+        coord_shard_doom(join->machine->shard);
     return group;
 }
 

@@ -45,6 +45,7 @@ unload(void *ctx, enum proto_error why)
     while (machine->groups != NULL)
         coord_group_remove(machine->groups, why);
     coord_offset_store_fini(&machine->offsets);
+    coord_foreign_fini(machine);
     HASH_ITER (hh, machine->txns, txn, next) {
         HASH_DEL(machine->txns, txn);
         coord_offset_store_fini(&txn->store);
@@ -58,6 +59,7 @@ destroy(void *ctx)
     struct group_machine *machine = ctx;
     ASSERT(machine->groups == NULL);
     ASSERT(machine->offsets.groups == NULL);
+    ASSERT(machine->foreign == NULL);
     writer_fini(&machine->key);
     writer_fini(&machine->value);
     mem_free(machine);
@@ -86,6 +88,9 @@ const struct coord_machine_ops coord_group_machine = {
     .end_txn = coord_record_end_txn,
     .loaded = loaded,
     .unload = unload,
+    .live_bytes = coord_copy_live_bytes,
+    .copy_begin = coord_copy_begin,
+    .copy_step = coord_copy_step,
 };
 
 struct coord_group_counts
@@ -184,6 +189,35 @@ dump_store(struct offset_store *store, const char *prefix, struct buf *out)
     }
 }
 
+static int
+by_producer(const void *a, const void *b)
+{
+    const struct offset_txn *x = a, *y = b;
+    return (x->producer_id > y->producer_id) - (x->producer_id < y->producer_id);
+}
+
+static int
+by_key(const void *a, const void *b)
+{
+    const struct foreign_record *x = a, *y = b;
+    struct str a_key = {(const char *)x->key.data, x->key.len};
+    struct str b_key = {(const char *)y->key.data, y->key.len};
+    return str_cmp(a_key, b_key);
+}
+
+static void
+dump_foreign(struct group_machine *machine, struct buf *out)
+{
+    HASH_SRT(hh, machine->foreign, by_key);
+    for (struct foreign_record *f = machine->foreign; f != NULL; f = f->hh.next) {
+        buf_printf(out, "foreign ");
+        dump_bytes(out, f->key);
+        buf_printf(out, " = ");
+        dump_bytes(out, f->value);
+        buf_printf(out, "\n");
+    }
+}
+
 void
 coord_group_dump(const struct coord_shard *shard, struct buf *out)
 {
@@ -192,6 +226,8 @@ coord_group_dump(const struct coord_shard *shard, struct buf *out)
     for (struct group *g = machine->groups; g != NULL; g = g->hh.next)
         dump_group(g, out);
     dump_store(&machine->offsets, "offset", out);
+    dump_foreign(machine, out);
+    HASH_SRT(hh, machine->txns, by_producer);
     for (struct offset_txn *txn = machine->txns; txn != NULL; txn = txn->hh.next) {
         struct buf text;
         buf_init(&text, 64);
@@ -199,4 +235,6 @@ coord_group_dump(const struct coord_shard *shard, struct buf *out)
         dump_store(&txn->store, buf_z(&text), out);
         buf_fini(&text);
     }
+    /* What was sorted is walked anew; what was copied is not copied again. */
+    coord_copy_rewind(machine);
 }

@@ -1,11 +1,20 @@
 /* coord/group/offset_store.c - offsets by group, topic and partition.
  *
  * Invariants: I1 a topic has at least one entry, a group at least one topic. I2 entries are sorted
- * and unique by partition. I3 `count` is the number of all entries. */
+ * and unique by partition. I3 `count` is the number of all entries, `bytes` the sum of their sizes.
+ * I4 a walk points at what is there, or is at its end. */
 #include "coord/group/group_priv.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
+
+enum { RECORD_BYTES = 80 }; /* of a record but for its texts */
+
+static size_t
+entry_bytes(struct str group, struct str topic, const struct offset_entry *entry)
+{
+    return RECORD_BYTES + group.len + topic.len + entry->metadata.len;
+}
 
 static void
 entry_fini(struct offset_entry *entry)
@@ -44,6 +53,8 @@ coord_offset_store_fini(struct offset_store *store)
         group_free(group);
     }
     store->count = 0;
+    store->bytes = 0;
+    store->walk = (struct offset_walk){0};
 }
 
 struct offset_group *
@@ -139,15 +150,26 @@ topic_grow(struct offset_topic *topic)
     return true;
 }
 
-/* I1 after a failure or a removal. */
+static void
+walk_enter(struct offset_walk *walk, struct offset_group *group)
+{
+    *walk = (struct offset_walk){group, group == NULL ? NULL : group->topics, INT32_MIN};
+}
+
+/* I1 after a failure or a removal; I4. */
 static void
 prune(struct offset_store *store, struct offset_group *group, struct offset_topic *topic)
 {
+    struct offset_walk *walk = &store->walk;
     if (topic != NULL && topic->count == 0) {
+        if (walk->topic == topic)
+            *walk = (struct offset_walk){group, topic->hh.next, INT32_MIN};
         HASH_DEL(group->topics, topic);
         topic_free(topic);
     }
     if (group->topics == NULL) {
+        if (walk->group == group)
+            walk_enter(walk, group->hh.next);
         HASH_DEL(store->groups, group);
         group_free(group);
     }
@@ -169,6 +191,8 @@ coord_offset_store_put(struct offset_store *store, struct str group, struct str 
     }
     int32_t at = lower_bound(t, entry->partition);
     if (at < t->count && t->entries[at].partition == entry->partition) {
+        store->bytes -= entry_bytes(group, topic, &t->entries[at]);
+        store->bytes += entry_bytes(group, topic, &copy);
         entry_fini(&t->entries[at]);
         t->entries[at] = copy;
         return ERR_OK;
@@ -182,6 +206,7 @@ coord_offset_store_put(struct offset_store *store, struct str group, struct str 
     t->entries[at] = copy;
     t->count++;
     store->count++;
+    store->bytes += entry_bytes(group, topic, &copy);
     ASSERT_SLOW(at == 0 || t->entries[at - 1].partition < copy.partition); /* I2 */
     return ERR_OK;
 }
@@ -197,10 +222,41 @@ coord_offset_store_remove(
     int32_t at = lower_bound(t, partition);
     if (at == t->count || t->entries[at].partition != partition)
         return;
+    ASSERT(store->bytes >= entry_bytes(group, topic, &t->entries[at]));
+    store->bytes -= entry_bytes(group, topic, &t->entries[at]);
     entry_fini(&t->entries[at]);
     t->count--;
     store->count--;
     memmove(&t->entries[at], &t->entries[at + 1], (size_t)(t->count - at) * sizeof t->entries[0]);
     ASSERT(store->count >= 0); /* I3 */
     prune(store, g, t);
+}
+
+void
+coord_offset_store_walk(struct offset_store *store)
+{
+    walk_enter(&store->walk, store->groups);
+}
+
+struct offset_entry *
+coord_offset_store_next(struct offset_store *store, struct str *group, struct str *topic)
+{
+    struct offset_walk *walk = &store->walk;
+    while (walk->group != NULL) {
+        struct offset_topic *t = walk->topic;
+        if (t == NULL) {
+            walk_enter(walk, walk->group->hh.next);
+            continue;
+        }
+        int32_t at =
+            walk->partition > INT32_MAX ? t->count : lower_bound(t, (int32_t)walk->partition);
+        if (at < t->count) {
+            walk->partition = (int64_t)t->entries[at].partition + 1;
+            *group = walk->group->id;
+            *topic = t->name;
+            return &t->entries[at];
+        }
+        *walk = (struct offset_walk){walk->group, t->hh.next, INT32_MIN};
+    }
+    return NULL;
 }

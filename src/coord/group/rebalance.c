@@ -21,7 +21,8 @@ static void
 write_empty_generation(struct group *group)
 {
     coord_record_add_group(group, NULL);
-    coord_record_submit(group->machine, false);
+    if (coord_record_submit_group(group) != ERR_OK)
+        coord_shard_doom(group->machine->shard);
 }
 
 /* Dynamic members who did not come in time are out; static ones stay (KIP-345). */

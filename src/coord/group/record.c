@@ -2,7 +2,7 @@
  *
  * A key is its type as int16 and a body, a value its version as int16 and a body. Written are
  * OffsetCommit 4 (1 when it has an expiry time of its own) and GroupMetadata 3, as Apache Kafka 4.3
- * does; read is everything there ever was. */
+ * does; read is everything there ever was. What is not understood is kept as it is (foreign.c). */
 #include "coord/group/group_priv.h"
 
 #include "base/alloc.h"
@@ -173,14 +173,30 @@ coord_record_add_new_group(struct group *group)
     add_group_value(group, &value);
 }
 
-void
-coord_record_submit(struct group_machine *machine, bool apply)
+static void
+note_record(struct group *group, int64_t order, size_t bytes)
 {
-    if (coord_shard_submit(machine->shard, apply) != ERR_OK)
-        coord_shard_doom(machine->shard);
+    struct group_machine *machine = group->machine;
+    ASSERT(machine->groups_bytes >= group->record_bytes);
+    machine->groups_bytes += bytes - group->record_bytes;
+    group->record_bytes = bytes;
+    group->order = order;
 }
 
-/* ---- applying ---- */
+enum err
+coord_record_submit_group(struct group *group)
+{
+    struct coord_shard *shard = group->machine->shard;
+    int64_t order = coord_shard_order_next(shard);
+    size_t bytes = coord_shard_added_bytes(shard);
+    enum err err = coord_shard_submit(shard, false);
+    if (err == ERR_OK)
+        note_record(group, order, bytes);
+    return err;
+}
+
+/* ---- applying ----
+ * UNSUPPORTED: not understood, nothing done. */
 
 static enum err
 apply_offset_value(struct group_machine *machine, const struct coord_record *record,
@@ -228,7 +244,7 @@ apply_offset(struct group_machine *machine, const struct coord_record *record, s
 
     proto_init(&proto_offset_commit_key_schema, &key);
     if (proto_decode(&proto_offset_commit_key_schema, 0, r, arena, &key) != ERR_OK)
-        return ERR_OK; /* no key of ours */
+        return ERR_UNSUPPORTED; /* no key of ours */
     if (record->value.data == NULL) {
         struct offset_txn *txn, *next;
         coord_offset_store_remove(&machine->offsets, key.group, key.topic, key.partition);
@@ -240,7 +256,7 @@ apply_offset(struct group_machine *machine, const struct coord_record *record, s
     reader_init(&v, record->value);
     int16_t version = reader_i16(&v);
     if (v.err != ERR_OK || version < 0)
-        return ERR_OK;
+        return ERR_UNSUPPORTED;
     /* A later version is flexible as 4 is, and adds tags only. */
     if (version > OFFSET_VALUE_VERSION_MAX)
         version = OFFSET_VALUE_VERSION_MAX;
@@ -248,7 +264,7 @@ apply_offset(struct group_machine *machine, const struct coord_record *record, s
     enum err err = proto_decode(&proto_offset_commit_value_schema, version, &v, arena, &value);
     if (err == ERR_NOMEM)
         return err;
-    return err != ERR_OK ? ERR_OK : apply_offset_value(machine, record, &key, &value);
+    return err != ERR_OK ? ERR_UNSUPPORTED : apply_offset_value(machine, record, &key, &value);
 }
 
 static enum err
@@ -282,8 +298,8 @@ apply_member(struct group *group, const struct proto_group_metadata_value *value
 
 /* The record says all there is of the group. */
 static enum err
-apply_group_value(
-    struct group_machine *machine, struct str id, const struct proto_group_metadata_value *value)
+apply_group_value(struct group_machine *machine, const struct coord_record *record, struct str id,
+    const struct proto_group_metadata_value *value)
 {
     struct group *group = coord_group_find(machine, id);
     if (group != NULL)
@@ -291,6 +307,7 @@ apply_group_value(
     group = coord_group_create(machine, id);
     if (group == NULL)
         return ERR_NOMEM;
+    note_record(group, record->offset, record->key.len + record->value.len);
     group->generation = value->generation;
     group->state_ms = value->current_state_timestamp;
     if (value->protocol_type.len > 0 && !coord_str_dup(value->protocol_type, &group->protocol_type))
@@ -320,7 +337,7 @@ apply_group(struct group_machine *machine, const struct coord_record *record, st
 
     proto_init(&proto_group_metadata_key_schema, &key);
     if (proto_decode(&proto_group_metadata_key_schema, 0, r, arena, &key) != ERR_OK)
-        return ERR_OK;
+        return ERR_UNSUPPORTED;
     if (record->value.data == NULL) {
         struct group *group = coord_group_find(machine, key.group);
         if (group != NULL && group->kind == GROUP_CLASSIC)
@@ -330,17 +347,17 @@ apply_group(struct group_machine *machine, const struct coord_record *record, st
     reader_init(&v, record->value);
     int16_t version = reader_i16(&v);
     if (v.err != ERR_OK || version < 0)
-        return ERR_OK;
+        return ERR_UNSUPPORTED;
     if (version > GROUP_VALUE_VERSION_MAX)
         version = GROUP_VALUE_VERSION_MAX;
     proto_init(&proto_group_metadata_value_schema, &value);
     enum err err = proto_decode(&proto_group_metadata_value_schema, version, &v, arena, &value);
     if (err == ERR_NOMEM)
         return err;
-    return err != ERR_OK ? ERR_OK : apply_group_value(machine, key.group, &value);
+    return err != ERR_OK ? ERR_UNSUPPORTED : apply_group_value(machine, record, key.group, &value);
 }
 
-/* Groups of other kinds: that they exist is all that is kept. Their keys begin alike. */
+/* Groups of other kinds: that they exist is all that is understood. Their keys begin alike. */
 static enum err
 apply_stranger(struct group_machine *machine, const struct coord_record *record, struct reader *r,
     struct arena *arena, enum group_kind kind)
@@ -348,19 +365,19 @@ apply_stranger(struct group_machine *machine, const struct coord_record *record,
     struct proto_consumer_group_metadata_key key;
     proto_init(&proto_consumer_group_metadata_key_schema, &key);
     if (proto_decode(&proto_consumer_group_metadata_key_schema, 0, r, arena, &key) != ERR_OK)
-        return ERR_OK;
+        return ERR_UNSUPPORTED;
     struct group *group = coord_group_find(machine, key.group_id);
     if (record->value.data == NULL) {
         if (group != NULL && group->kind == kind)
             coord_group_remove(group, PROTO_ERROR_UNKNOWN_MEMBER_ID);
-        return ERR_OK;
+        return ERR_UNSUPPORTED;
     }
     if (group == NULL)
         group = coord_group_create(machine, key.group_id);
     if (group == NULL)
         return ERR_NOMEM;
     group->kind = kind;
-    return ERR_OK;
+    return ERR_UNSUPPORTED; /* the rest of it */
 }
 
 enum err
@@ -371,10 +388,12 @@ coord_record_apply(void *ctx, const struct coord_record *record)
     struct reader r;
     enum err err = ERR_OK;
 
+    if (record->key.data == NULL)
+        return ERR_OK; /* nothing that a compacted topic keeps */
     reader_init(&r, record->key);
     int16_t type = reader_i16(&r);
     if (r.err != ERR_OK)
-        return ERR_OK;
+        return coord_foreign_put(machine, record);
     arena_init(&arena, RECORD_ARENA_BYTES);
     switch (type) {
     case RECORD_OFFSET_LEGACY:
@@ -387,9 +406,13 @@ coord_record_apply(void *ctx, const struct coord_record *record)
     case RECORD_STREAMS_GROUP:
         err = apply_stranger(machine, record, &r, &arena, GROUP_STREAMS);
         break;
-    default: break; /* details of strangers, or of a later version */
+    default: err = ERR_UNSUPPORTED; break; /* details of strangers, or of a later version */
     }
     arena_fini(&arena);
+    if (err == ERR_UNSUPPORTED)
+        return coord_foreign_put(machine, record);
+    if (err == ERR_OK)
+        coord_foreign_forget(machine, record->key);
     return err;
 }
 

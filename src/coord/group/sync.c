@@ -80,7 +80,7 @@ assign(struct group *group, const struct proto_sync_group_request *request)
 
     ASSERT(coord_group_state(group) == GROUP_COMPLETING_REBALANCE);
     coord_record_add_group(group, request);
-    enum err err = coord_shard_submit(shard, false);
+    enum err err = coord_record_submit_group(group);
     if (err != ERR_OK) {
         /* An assignment that no record can hold is the leader's fault; the group survives. */
         fail_assignment(group, err == ERR_NOMEM ? PROTO_ERROR_COORDINATOR_NOT_AVAILABLE

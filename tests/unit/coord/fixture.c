@@ -42,7 +42,62 @@ fake_random(void *ctx, void *out, size_t len)
     }
 }
 
-static const struct coord_log_ops log_ops = {.append = append, .random = fake_random};
+static enum proto_error
+roll(void *ctx, struct coord_shard *shard, int64_t *end_offset)
+{
+    struct fixture *fx = ctx;
+    (void)shard;
+    if (fx->fail == PROTO_ERROR_NONE)
+        *end_offset = fx->end_offset;
+    return fx->fail;
+}
+
+size_t
+fixture_next_batch(const struct fixture *fx, size_t at)
+{
+    struct batch_view view;
+    assert_int_equal(
+        batch_parse((struct bytes){fx->log.data + at, fx->log.len - at}, &view), ERR_OK);
+    return at + view.size_bytes;
+}
+
+/* The position of the batch with the offset, or of the end. */
+static size_t
+batch_with(const struct fixture *fx, size_t at, int64_t offset)
+{
+    while (at < fx->log.len) {
+        struct batch_view view;
+        assert_int_equal(
+            batch_parse((struct bytes){fx->log.data + at, fx->log.len - at}, &view), ERR_OK);
+        if (batch_last_offset(&view) >= offset)
+            return at;
+        at += view.size_bytes;
+    }
+    return at;
+}
+
+static bool
+trim(void *ctx, struct coord_shard *shard, int64_t offset, int64_t needed)
+{
+    struct fixture *fx = ctx;
+    (void)shard;
+    assert_true(needed <= fx->high_watermark);
+    assert_true(offset <= needed);
+    if (fx->trims_refused > 0) {
+        fx->trims_refused--;
+        return false;
+    }
+    fx->trims++;
+    if (offset <= fx->start_offset)
+        return true;
+    fx->start_offset = offset;
+    fx->start_at = batch_with(fx, fx->start_at, offset);
+    fx->needed_at = batch_with(fx, fx->start_at, needed);
+    return true;
+}
+
+static const struct coord_log_ops log_ops = {
+    .append = append, .roll = roll, .trim = trim, .random = fake_random};
 
 static struct coord_shard *
 new_shard(struct fixture *fx)
@@ -50,6 +105,7 @@ new_shard(struct fixture *fx)
     struct coord_shard *shard = NULL;
     struct coord_shard_opts opts = {.batch_size_max = 1 << 20,
         .write_timeout_ms = 5000,
+        .clean_growth_min = fx->clean_growth_min,
         .machine = &coord_group_machine,
         .machine_ctx = &fx->config,
         .log = &log_ops,
@@ -75,8 +131,15 @@ fixture_load(struct fixture *fx, struct bytes log, int64_t *end_offset)
 void
 fixture_open(struct fixture *fx)
 {
+    fixture_open_cleaned(fx, 0);
+}
+
+void
+fixture_open_cleaned(struct fixture *fx, int64_t growth_min)
+{
     size_t consumed;
     memset(fx, 0, sizeof *fx);
+    fx->clean_growth_min = growth_min;
     fx->config = coord_group_config_default();
     fx->config.initial_rebalance_delay_ms = 0;
     fx->now_ms = 1000;
@@ -118,7 +181,8 @@ fixture_settle(struct fixture *fx)
     size_t consumed;
     if (!coord_shard_flush(fx->shard)) {
         assert_int_equal(coord_shard_load_begin(fx->shard, 1), ERR_OK);
-        assert_int_equal(coord_shard_load(fx->shard, buf_bytes(&fx->log), &consumed), ERR_OK);
+        struct bytes log = {fx->log.data + fx->start_at, fx->log.len - fx->start_at};
+        assert_int_equal(coord_shard_load(fx->shard, log, &consumed), ERR_OK);
         coord_shard_load_end(
             fx->shard, fx->end_offset, fx->auto_commit ? fx->end_offset : fx->high_watermark);
     }
@@ -181,8 +245,15 @@ fixture_dump(struct fixture *fx)
 char *
 fixture_dump_replayed(struct fixture *fx)
 {
+    return fixture_dump_range(fx, fx->start_at, fx->log.len);
+}
+
+char *
+fixture_dump_range(struct fixture *fx, size_t from, size_t to)
+{
     int64_t end_offset;
-    struct coord_shard *shard = fixture_load(fx, buf_bytes(&fx->log), &end_offset);
+    struct bytes log = {fx->log.data + from, to - from};
+    struct coord_shard *shard = fixture_load(fx, log, &end_offset);
     char *text = dump(shard);
     coord_shard_unload(shard, PROTO_ERROR_NOT_COORDINATOR);
     coord_shard_free(&shard);

@@ -14,6 +14,13 @@ struct fixture {
     struct buf log; /* whole batches */
     int64_t end_offset;
     int64_t high_watermark;
+    /* Cleaning. The log start; `log` is kept whole, what lies before start_at is out of use. */
+    int64_t start_offset;
+    size_t start_at;  /* position of the batch with start_offset */
+    size_t needed_at; /* all before this position is on the disk when the start moves */
+    int64_t clean_growth_min;
+    int trims;
+    int trims_refused; /* so many of the next are not flushed yet */
     int64_t now_ms;
     int64_t wall_ms;
     bool auto_commit;      /* what is appended is committed at once */
@@ -23,6 +30,8 @@ struct fixture {
 };
 
 void fixture_open(struct fixture *fx);
+/* Its log is cleaned when it grew by so much. */
+void fixture_open_cleaned(struct fixture *fx, int64_t growth_min);
 void fixture_close(struct fixture *fx);
 /* Sets the shard's time; flushes, and commits under auto_commit; reloads a doomed shard. */
 void fixture_enter(struct fixture *fx);
@@ -35,6 +44,10 @@ void fixture_advance(struct fixture *fx, int64_t ms);
 /* The same log in another shard; its dump. The caller frees with fixture_text_free. */
 char *fixture_dump(struct fixture *fx);
 char *fixture_dump_replayed(struct fixture *fx);
+/* Of the batches in log[from, to). */
+char *fixture_dump_range(struct fixture *fx, size_t from, size_t to);
+/* Where the batch after the one at `at` begins. */
+size_t fixture_next_batch(const struct fixture *fx, size_t at);
 /* Loads `log` (whole batches) into a fresh shard. */
 struct coord_shard *fixture_load(struct fixture *fx, struct bytes log, int64_t *end_offset);
 void fixture_text_free(char *text);

@@ -1,0 +1,16 @@
+/* tests/sim/scenario_cleaning.c - crashes and failing disks while the broker removes old data: the
+ * log of the offsets topic behind a copy of what it says, the metadata log behind its snapshots. */
+#include "tests/sim/scenarios.h"
+
+static void
+run_crashes(struct sim_cluster *cluster)
+{
+    sim_scenario_crash_rounds(cluster, 2 + (int)sim_cluster_below(cluster, 4), 25);
+}
+
+const struct sim_scenario sim_scenario_cleaning = {"cleaning_crash",
+    "group offsets and metadata survive crashes while what is old is removed", 1, run_crashes,
+    true};
+const struct sim_scenario sim_scenario_cleaning_disk = {"cleaning_disk",
+    "group offsets and metadata survive failing disks while what is old is removed", 1,
+    sim_scenario_disk_rounds, true};
