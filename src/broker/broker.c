@@ -96,6 +96,7 @@ broker_net_handler(void)
     static const struct net_handler handler = {
         .on_open = on_open,
         .on_frame = on_frame,
+        .on_sent = broker_counters_sent,
         .on_free = on_free,
     };
     return &handler;
@@ -213,7 +214,9 @@ broker_new(const struct broker_opts *opts, struct broker **out)
         return ERR_NOMEM;
     broker->opts = *opts;
     broker->reactors = mem_calloc((size_t)opts->loop_count, sizeof *broker->reactors);
-    if (broker->reactors == NULL) {
+    if (broker->reactors == NULL || broker_error_maps_make(broker) != ERR_OK) {
+        broker_error_maps_free(broker);
+        mem_free(broker->reactors);
         mem_free(broker);
         return ERR_NOMEM;
     }
@@ -252,6 +255,7 @@ broker_free(struct broker **slot)
         creation_free(creation);
     }
     mutex_fini(&broker->mutex);
+    broker_error_maps_free(broker);
     mem_free(broker->reactors);
     mem_free(broker);
 }

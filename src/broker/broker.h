@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "broker/request.h"
 #include "meta/config.h"
 #include "meta/image.h"
@@ -90,19 +91,32 @@ void broker_create_topic(struct broker *broker, const struct broker_topic_wish *
 
 /* ---- what was served, for the exposition; any thread ---- */
 
-/* Latency in microseconds, 4 buckets for each power of two: see broker_hist_floor_us. */
-enum { BROKER_HIST_BUCKETS = 124 };
+/* The parts of a request's time, named as in Kafka. */
+enum broker_phase {
+    BROKER_PHASE_TOTAL,          /* read -> last byte of the response written, or ended without */
+    BROKER_PHASE_QUEUE,          /* read -> handler begins */
+    BROKER_PHASE_LOCAL,          /* handler begins -> answered, or waits */
+    BROKER_PHASE_REMOTE,         /* waits -> answered; 0 when it did not wait */
+    BROKER_PHASE_RESPONSE_QUEUE, /* answered -> sending begins; only of responses that were sent */
+    BROKER_PHASE_RESPONSE_SEND,  /* sending begins -> last byte written; likewise */
+    BROKER_PHASE_COUNT,
+};
+
+/* Versions that do not exist count as the last; errors from -1 on, larger ones do not count. */
+enum { BROKER_STATS_VERSIONS = 32, BROKER_STATS_ERRORS = 160 };
+
 struct broker_api_stats {
-    uint64_t requests;
-    uint64_t closed; /* ended by closing the connection */
+    uint64_t requests; /* ended */
+    uint64_t closed;   /* of them by closing the connection */
+    uint64_t parked;   /* waiting now */
     uint64_t bytes_in, bytes_out;
-    uint64_t latency_sum_us;
-    uint64_t latency[BROKER_HIST_BUCKETS];
+    uint64_t versions[BROKER_STATS_VERSIONS]; /* requests ended, by version */
+    uint64_t errors[BROKER_STATS_ERRORS];     /* codes in responses, by code + 1 */
+    struct histogram_counts phases[BROKER_PHASE_COUNT];
 };
 /* Sums over the reactors; false for a key that was never served. */
 bool broker_stats(const struct broker *broker, int16_t key, struct broker_api_stats *out);
-int broker_hist_bucket(uint64_t us);
-/* The smallest value of a bucket. */
-uint64_t broker_hist_floor_us(int bucket);
+/* Requests of a reactor that have not ended. */
+uint32_t broker_live_requests(const struct broker *broker, int reactor);
 
 #endif

@@ -9,14 +9,18 @@
 #include "base/map.h"
 #include "broker/broker.h"
 #include "os/mutex.h"
+#include "proto/errors.h"
 
 /* Keys 0..BROKER_API_KEYS-1 can be counted. */
 enum { BROKER_API_KEYS = 128, BROKER_REQS_KEPT = 256 };
 
 /* Written by one reactor, read by anyone. */
 struct broker_api_counters {
-    _Atomic uint64_t requests, closed, bytes_in, bytes_out, latency_sum_us;
-    _Atomic uint64_t latency[BROKER_HIST_BUCKETS];
+    const struct proto_errors *error_map; /* the broker's */
+    _Atomic uint64_t closed, parked, unparked, bytes_in, bytes_out;
+    _Atomic uint64_t versions[BROKER_STATS_VERSIONS];
+    _Atomic uint64_t errors[BROKER_STATS_ERRORS];
+    struct histogram phases[BROKER_PHASE_COUNT];
 };
 
 /* A request with its memory; reused. */
@@ -26,6 +30,7 @@ struct broker_req_box {
     struct list link; /* reactor's live or free list */
     struct broker_reactor *reactor;
     struct broker_api_counters *counters;
+    int64_t parked_ns; /* when its handler returned without an end; 0: not yet */
     /* of broker_ask_controller */
     struct meta_request ask;
     enum err ask_err;
@@ -40,6 +45,8 @@ struct broker_reactor {
     struct list live;
     struct list free;
     int free_count;
+    const struct broker_req *handling; /* its handler runs now; NULL once it ended */
+    _Atomic uint32_t live_count;       /* written by the reactor, read by anyone */
     _Atomic(struct broker_api_counters *) counters[BROKER_API_KEYS]; /* made at first use */
     /* the way of new images; under broker->mutex */
     struct meta_image *image_next; /* referenced */
@@ -60,6 +67,7 @@ struct broker {
     /* fixed */
     struct broker_opts opts;
     struct broker_reactor *reactors;
+    struct proto_errors *error_maps[BROKER_API_KEYS]; /* owned; of what is served */
     /* under the mutex (LEAF) */
     struct mutex mutex;
     struct broker_creation *creations;
@@ -75,10 +83,20 @@ void broker_req_pools_fini(struct broker_reactor *reactor);
 void broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *slot);
 
 /* stats.c */
+MUST_USE enum err broker_error_maps_make(struct broker *broker);
+void broker_error_maps_free(struct broker *broker);
 /* NULL out of memory: then nothing is counted. */
 struct broker_api_counters *broker_counters_of(struct broker_reactor *reactor, int16_t key);
-void broker_counters_note(struct broker_api_counters *counters, const struct broker_req *req,
-    size_t frame_len, size_t response_len, int64_t now_ns);
+/* The handler returned, and the request goes on. */
+void broker_counters_parked(struct broker_req_box *box);
+/* The codes in its response. */
+void broker_counters_errors(struct broker_req_box *box, const void *response);
+/* The end of a request. `unsent`: no response will be sent. */
+void broker_counters_end(
+    struct broker_req_box *box, const struct net_slot *slot, size_t response_len, bool unsent);
+/* For net_handler. */
+void broker_counters_sent(
+    void *ctx, const struct net_slot *slot, int64_t sending_ns, int64_t sent_ns);
 void broker_counters_free(struct broker_reactor *reactor);
 
 #endif

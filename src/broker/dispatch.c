@@ -149,6 +149,7 @@ broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *s
         return;
     }
     struct broker_req *req = &box->req;
+    ASSERT(reactor->handling == NULL); /* one at a time, straight to its end */
     ASSERT(req->loop == net_conn_loop(conn));
     req->peer = net_conn_user(conn);
     req->api = api;
@@ -165,5 +166,9 @@ broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *s
         broker_req_close(req, err == ERR_NOMEM ? "request too costly" : "broken request");
         return;
     }
+    reactor->handling = req;
     service->handle(req); /* may have ended the request */
+    if (reactor->handling == req)
+        broker_counters_parked(box);
+    reactor->handling = NULL;
 }

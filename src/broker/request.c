@@ -40,6 +40,13 @@ run_resume(struct loop_task *task)
     resume(req);
 }
 
+static void
+live_add(struct broker_reactor *reactor, int n)
+{
+    uint32_t count = atomic_load_explicit(&reactor->live_count, memory_order_relaxed);
+    atomic_store_explicit(&reactor->live_count, count + (uint32_t)n, memory_order_relaxed);
+}
+
 struct broker_req_box *
 broker_req_box_get(struct broker_reactor *reactor, size_t frame_len)
 {
@@ -58,6 +65,7 @@ broker_req_box_get(struct broker_reactor *reactor, size_t frame_len)
         box->reactor = reactor;
     }
     box->counters = NULL;
+    box->parked_ns = 0;
     box->req = (struct broker_req){
         .broker = reactor->broker,
         .loop = reactor->loop,
@@ -68,6 +76,7 @@ broker_req_box_get(struct broker_reactor *reactor, size_t frame_len)
         meta_image_ref(reactor->image); /* I1 */
     loop_task_init(&box->req.task, run_resume);
     list_push(&reactor->live, &box->link);
+    live_add(reactor, 1);
     return box;
 }
 
@@ -87,6 +96,7 @@ broker_req_box_put(struct broker_req_box *box)
     ASSERT(!box->req.task.queued);
     image_release(&box->req);
     list_remove(&box->link);
+    live_add(reactor, -1);
     if (reactor->free_count >= BROKER_REQS_KEPT) {
         arena_fini(&box->arena);
         mem_free(box);
@@ -122,13 +132,14 @@ may_wait(int16_t api_key)
 }
 
 static void
-note_end(struct broker_req *req, size_t frame_len, size_t response_len)
+note_end(struct broker_req *req, struct net_slot *slot, size_t response_len, bool unsent)
 {
     struct broker_req_box *box = box_of(req);
     const struct broker_opts *opts = &req->broker->opts;
-    int64_t now_ns = env_now_ns(opts->env);
-    int64_t took_ms = (now_ns - req->start_ns) / 1000000;
-    broker_counters_note(box->counters, req, frame_len, response_len, now_ns);
+    slot->answered_ns = env_now_ns(opts->env);
+    slot->mark = box->counters;
+    int64_t took_ms = (slot->answered_ns - req->start_ns) / 1000000;
+    broker_counters_end(box, slot, response_len, unsent);
     if (opts->config.slow_request_ms > 0 && took_ms >= opts->config.slow_request_ms &&
         !may_wait(req->api->key))
         diag_event(env_diag(opts->env), DIAG_WARN, "broker", "slow_request",
@@ -145,6 +156,8 @@ slot_take(struct broker_req *req)
     ASSERT(slot != NULL);
     ASSERT_SLOW(loop_is_current(req->loop));
     req->slot = NULL;
+    if (box_of(req)->reactor->handling == req)
+        box_of(req)->reactor->handling = NULL;
     return slot;
 }
 
@@ -167,7 +180,8 @@ reply_as(struct broker_req *req, const void *response, int16_t version)
 {
     struct net_slot *slot = slot_take(req);
     bool ok = response_encode(req, response, &slot->writer, version);
-    note_end(req, slot->frame_len, writer_size(&slot->writer));
+    broker_counters_errors(box_of(req), response);
+    note_end(req, slot, writer_size(&slot->writer), !ok);
     /* The slot first: closing may end other requests, and this one must be whole until then. */
     if (ok)
         net_slot_reply(slot);
@@ -192,7 +206,7 @@ void
 broker_req_reply_none(struct broker_req *req)
 {
     struct net_slot *slot = slot_take(req);
-    note_end(req, slot->frame_len, 0);
+    note_end(req, slot, 0, true);
     net_slot_drop(slot);
     broker_req_box_put(box_of(req));
 }
@@ -203,8 +217,8 @@ broker_req_close(struct broker_req *req, const char *reason)
     struct net_slot *slot = slot_take(req);
     struct broker_api_counters *counters = box_of(req)->counters;
     if (counters != NULL)
-        atomic_fetch_add_explicit(&counters->closed, 1, memory_order_relaxed);
-    note_end(req, slot->frame_len, 0);
+        histogram_count_up(&counters->closed, 1);
+    note_end(req, slot, 0, true);
     diag_event(env_diag(req->broker->opts.env), DIAG_INFO, "broker", "connection_ended",
         DIAG_Z("peer", req->peer->host), DIAG_Z("api", req->api->name), DIAG_Z("reason", reason));
     net_slot_close(slot, reason);

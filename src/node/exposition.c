@@ -1,185 +1,214 @@
-/* node/exposition.c - /metrics, /healthz and /readyz.
+/* node/exposition.c - /metrics, /metrics/aggregated, /healthz and /readyz.
  *
- * Metrics are Prometheus text, with the names that Kafka's JMX exporter gives, so that existing
- * dashboards work. Everything read here is atomic or locked by its owner; the HTTP thread only. */
-#include <stdio.h>
+ * What: one scrape is made at a time, on the HTTP thread, from what other threads may be asked for:
+ * atomic counters, the immutable image, and each partition's state under its short lock. No reactor
+ * is asked, none waits for more than one partition's lock. The metrics are those of
+ * spec/metrics.json; exposition_text.h keeps to that list.
+ *
+ * Bounds: rows of partitions, topics and committed offsets by configuration (metrics.*.max), the
+ * text by the HTTP server's limit of an answer. Errors: out of memory answers 500. */
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include "node/node_priv.h"
-#include "proto/schema.h"
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "node/exposition_priv.h"
 
-enum { HTTP_CONNECTIONS_MAX = 64, API_KEYS = 128 };
+enum {
+    HTTP_CONNECTIONS_MAX = 64,
+    SAMPLE_AGE_MS = 5000,
+    ARENA_BYTES = 64 << 20, /* names of groups; a group's id is at most 32 KiB */
+};
 
 static const char TEXT_FORMAT[] = "text/plain; version=0.0.4; charset=utf-8";
 
-static void
-metric(struct buf *out, const char *type, const char *name, const char *labels, double value)
+/* ---- small things ---- */
+
+struct str
+exposition_number(char out[12], int64_t number)
 {
-    if (type != NULL)
-        buf_printf(out, "# TYPE %s %s\n", name, type);
-    buf_printf(out, "%s%s %.17g\n", name, labels, value);
+    int len = snprintf(out, 12, "%lld", (long long)number);
+    ASSERT(len > 0 && len < 12);
+    return (struct str){out, (size_t)len};
 }
 
-static void
-put_process(const struct node *node, struct buf *out)
+int64_t
+exposition_uptime_ms(const struct scrape *scrape)
 {
-    struct rusage usage;
-    long pages = 0;
-    long skip = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
-    if (statm != NULL) {
-        if (fscanf(statm, "%ld %ld", &skip, &pages) != 2)
-            pages = 0;
-        fclose(statm);
-    }
-    getrusage(RUSAGE_SELF, &usage);
-    double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
-                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    double uptime = (double)(env_now_ns(node->opts.env) - node->started_ns) / 1e9;
-    metric(out, "counter", "process_cpu_seconds_total", "", cpu);
-    metric(out, "gauge", "process_resident_memory_bytes", "",
-        (double)pages * (double)sysconf(_SC_PAGESIZE));
-    metric(out, "gauge", "process_start_time_seconds", "",
-        (double)env_wall_ms(node->opts.env) / 1e3 - uptime);
+    return (scrape->now_ns - scrape->node->started_ns) / 1000000;
 }
 
-static void
-put_network(const struct node *node, struct buf *out)
-{
-    struct net_counters c;
-    net_server_counters(node->net, &c);
-    metric(out, "gauge", "kafka_server_socket_server_metrics_connection_count", "",
-        net_server_connection_count(node->net));
-    metric(out, "counter", "kafka_server_socket_server_metrics_connection_creation_total", "",
-        (double)c.connections_opened);
-    metric(out, "counter", "kafka_server_socket_server_metrics_connection_close_total", "",
-        (double)c.connections_closed);
-    metric(
-        out, "counter", "moldau_net_connections_refused_total", "", (double)c.connections_refused);
-    metric(out, "counter", "moldau_net_bad_frames_total", "", (double)c.closed_bad_frame);
-    metric(out, "counter", "kafka_server_brokertopicmetrics_bytesin_total", "",
-        (double)c.bytes_received);
-    metric(
-        out, "counter", "kafka_server_brokertopicmetrics_bytesout_total", "", (double)c.bytes_sent);
-}
+/* ---- samples ---- */
 
-/* The value below which so much of the histogram lies, in milliseconds. */
-static double
-quantile_ms(const struct broker_api_stats *stats, double q)
-{
-    uint64_t total = 0;
-    for (int i = 0; i < BROKER_HIST_BUCKETS; i++)
-        total += stats->latency[i];
-    uint64_t wanted = (uint64_t)((double)total * q);
-    uint64_t seen = 0;
-    for (int i = 0; i < BROKER_HIST_BUCKETS; i++) {
-        seen += stats->latency[i];
-        if (seen > wanted)
-            return (double)broker_hist_floor_us(i) / 1e3;
-    }
-    return 0;
-}
-
-static void
-put_requests(const struct node *node, struct buf *out)
-{
-    static const double quantiles[] = {0.5, 0.95, 0.99, 0.999};
-    buf_append_z(out, "# TYPE kafka_network_requestmetrics_requests_total counter\n"
-                      "# TYPE kafka_network_requestmetrics_totaltimems gauge\n");
-    for (int16_t key = 0; key < API_KEYS; key++) {
-        struct broker_api_stats stats;
-        const struct proto_api *api = proto_api_find(key);
-        if (api == NULL || !broker_stats(node->broker, key, &stats) || stats.requests == 0)
-            continue;
-        buf_printf(out, "kafka_network_requestmetrics_requests_total{request=\"%s\"} %llu\n",
-            api->name, (unsigned long long)stats.requests);
-        for (size_t i = 0; i < COUNT_OF(quantiles); i++)
-            buf_printf(out,
-                "kafka_network_requestmetrics_totaltimems{request=\"%s\",quantile=\"%g\"} %g\n",
-                api->name, quantiles[i], quantile_ms(&stats, quantiles[i]));
-    }
-}
-
-struct partition_sums {
-    struct buf *out;
-    int64_t leaders;
+struct opened_at {
+    struct exposition_sample *sample;
+    int count;
 };
 
 static void
-put_partition(void *ctx, struct replica_partition *part)
+sample_opened(void *ctx, const struct net_listener_counters *counters)
 {
-    struct partition_sums *sums = ctx;
-    struct replica_partition_state state;
-    struct str topic = replica_partition_topic(part);
-    int32_t index = replica_partition_index(part);
-    replica_partition_get_state(part, &state);
-    sums->leaders += state.leader;
-    buf_printf(sums->out,
-        "kafka_log_log_size{topic=\"%.*s\",partition=\"%d\"} %lld\n"
-        "kafka_log_log_logstartoffset{topic=\"%.*s\",partition=\"%d\"} %lld\n"
-        "kafka_log_log_logendoffset{topic=\"%.*s\",partition=\"%d\"} %lld\n",
-        STR_FMT(topic), (int)index, (long long)state.size_bytes, STR_FMT(topic), (int)index,
-        (long long)state.log_start_offset, STR_FMT(topic), (int)index,
-        (long long)state.log_end_offset);
+    struct opened_at *at = ctx;
+    if (at->count < EXPOSITION_COUNTS)
+        at->sample->opened[at->count++] = counters->opened;
+}
+
+int64_t
+exposition_idle_ms(const struct scrape *scrape, int reactor)
+{
+    int64_t *shown = &scrape->ex->idle_shown_ms[reactor];
+    struct loop_stats stats;
+    loop_stats_get(scrape->node->reactors[reactor], &stats);
+    if (stats.idle_ms > *shown)
+        *shown = stats.idle_ms;
+    return *shown;
 }
 
 static void
-put_storage(const struct node *node, struct buf *out)
+sample_take(const struct scrape *scrape, struct exposition_sample *sample)
 {
-    struct log_manager_counters c;
-    struct partition_sums sums = {.out = out};
-    log_manager_counters(node->logs, &c);
-    metric(out, "gauge", "kafka_server_replicamanager_partitioncount", "",
-        (double)replica_manager_partition_count(node->replicas));
-    metric(out, "gauge", "kafka_server_replicamanager_underreplicatedpartitions", "", 0);
-    metric(
-        out, "gauge", "kafka_log_logmanager_offlinelogdirectorycount", "", (double)c.dirs_offline);
-    metric(out, "counter", "moldau_log_recovered_total", "", (double)c.logs_recovered);
-    metric(out, "counter", "moldau_log_bytes_truncated_total", "", (double)c.bytes_truncated);
-    metric(out, "gauge", "moldau_log_corrupt", "", (double)c.logs_corrupt);
-    metric(out, "gauge", "moldau_log_open_files", "", (double)c.open_files);
-    buf_append_z(out, "# TYPE kafka_log_log_size gauge\n# TYPE kafka_log_log_logstartoffset gauge\n"
-                      "# TYPE kafka_log_log_logendoffset gauge\n");
-    replica_manager_each(node->replicas, put_partition, &sums);
-    metric(out, "gauge", "kafka_server_replicamanager_leadercount", "", (double)sums.leaders);
+    struct opened_at at = {.sample = sample};
+    sample->at_ns = scrape->now_ns;
+    for (int i = 0; i < scrape->node->reactor_count; i++)
+        sample->idle_ms[i] = exposition_idle_ms(scrape, i);
+    net_server_each_listener(scrape->node->net, sample_opened, &at);
+}
+
+/* Scrapes that follow each other closely, of two observers perhaps, share the older sample. */
+static void
+samples_turn(const struct scrape *scrape)
+{
+    struct exposition *ex = scrape->ex;
+    if (scrape->now_ns - ex->newer.at_ns < (int64_t)SAMPLE_AGE_MS * 1000000)
+        return;
+    ex->older = ex->newer;
+    sample_take(scrape, &ex->newer);
+}
+
+double
+exposition_idle_share(const struct scrape *scrape, int reactor)
+{
+    const struct exposition_sample *older = &scrape->ex->older;
+    double wall_ms = (double)(scrape->now_ns - older->at_ns) / 1e6;
+    double idle_ms = (double)(exposition_idle_ms(scrape, reactor) - older->idle_ms[reactor]);
+    double share = wall_ms > 0 ? idle_ms / wall_ms : 1;
+    return share < 0 ? 0 : share > 1 ? 1 : share; /* the two clocks do not tick together */
+}
+
+/* ---- a scrape ---- */
+
+static bool
+scrape_begin(struct scrape *scrape, struct exposition *ex)
+{
+    struct node *node = ex->node;
+    scrape->ex = ex;
+    scrape->node = node;
+    scrape->now_ns = env_now_ns(node->opts.env);
+    arena_init(&scrape->arena, ARENA_BYTES);
+    scrape->image = node_metadata_image(node->metadata);
+    node_metadata_get_view(node->metadata, &scrape->quorum);
+    scrape->controller = scrape->quorum.leading;
+    samples_turn(scrape);
+    return exposition_walk_replicas(scrape) == ERR_OK;
 }
 
 static void
-put_metadata(const struct node *node, struct buf *out)
+scrape_end(struct scrape *scrape)
 {
-    struct meta_image *image = node_metadata_image(node->metadata);
-    metric(out, "gauge", "kafka_controller_kafkacontroller_activecontrollercount", "", 1);
-    metric(out, "gauge", "kafka_controller_kafkacontroller_globaltopiccount", "",
-        meta_image_topic_count(image));
-    metric(out, "gauge", "kafka_controller_kafkacontroller_globalpartitioncount", "",
-        meta_image_partition_count(image));
-    metric(out, "gauge", "kafka_controller_kafkacontroller_offlinepartitionscount", "", 0);
-    metric(out, "gauge", "kafka_server_kafkaserver_brokerstate", "", node_is_ready(node) ? 3 : 1);
-    meta_image_unref(&image);
+    mem_free(scrape->partitions);
+    mem_free(scrape->topics);
+    meta_image_unref(&scrape->image);
+    arena_fini(&scrape->arena);
+    scrape->ex->scrape_s = (double)(env_now_ns(scrape->node->opts.env) - scrape->now_ns) / 1e9;
+}
+
+/* "jmx,native" to a set; 0 when there is something else in it. Prometheus' own are always in. */
+static unsigned
+dialects_parse(const char *text)
+{
+    static const struct {
+        const char *name;
+        unsigned dialect;
+    } known[] = {{"jmx", METRIC_DIALECT_JMX}, {"strimzi", METRIC_DIALECT_JMX},
+        {"exporter", METRIC_DIALECT_EXPORTER}, {"native", METRIC_DIALECT_NATIVE},
+        {"process", METRIC_DIALECT_PROCESS}};
+    unsigned set = METRIC_DIALECT_PROCESS;
+    if (text == NULL)
+        return METRIC_DIALECTS_ALL;
+    for (;;) {
+        size_t len = strcspn(text, ",");
+        unsigned found = 0;
+        for (size_t i = 0; i < COUNT_OF(known); i++) {
+            if (strlen(known[i].name) == len && memcmp(known[i].name, text, len) == 0)
+                found = known[i].dialect;
+        }
+        if (found == 0)
+            return 0;
+        set |= found;
+        if (text[len] == '\0')
+            return set;
+        text += len + 1;
+    }
+}
+
+static void
+put_all(struct scrape *scrape)
+{
+    exposition_put_topics(scrape);
+    exposition_put_requests(scrape);
+    exposition_put_network(scrape);
+    exposition_put_replicas(scrape);
+    exposition_put_logs(scrape);
+    exposition_put_groups(scrape);
+    exposition_put_cluster(scrape);
+    exposition_put_process(scrape);
+    enum metric missing = exposition_missing(&scrape->text);
+    if (missing != METRIC_COUNT) /* a test sees to it that this never happens */
+        diag_event(scrape->node->diag, DIAG_ERROR, "http", "metric_missing",
+            DIAG_Z("name", metric_defs[missing].name));
+}
+
+static void
+serve(struct exposition *ex, const struct http_request *request, struct http_response *response,
+    bool aggregated)
+{
+    struct scrape scrape = {0};
+    unsigned dialects = dialects_parse(request->query(request, "dialect"));
+    if (dialects == 0) {
+        response->status = 400;
+        buf_append_z(&response->body, "dialect: jmx, exporter, native, or several with commas\n");
+        return;
+    }
+    response->content_type = TEXT_FORMAT;
+    exposition_text_init(&scrape.text, &response->body, dialects);
+    scrape.text.aggregated = aggregated;
+    if (scrape_begin(&scrape, ex))
+        put_all(&scrape);
+    else
+        response->body.err = ERR_NOMEM; /* becomes a 500 */
+    scrape_end(&scrape);
 }
 
 static void
 serve_metrics(void *ctx, const struct http_request *request, struct http_response *response)
 {
-    const struct node *node = ctx;
-    (void)request;
-    response->content_type = TEXT_FORMAT;
-    put_process(node, &response->body);
-    put_network(node, &response->body);
-    put_requests(node, &response->body);
-    put_metadata(node, &response->body);
-    put_storage(node, &response->body);
+    serve(ctx, request, response, false);
 }
+
+static void
+serve_aggregated(void *ctx, const struct http_request *request, struct http_response *response)
+{
+    serve(ctx, request, response, true);
+}
+
+/* ---- health ---- */
 
 static void
 serve_health(void *ctx, const struct http_request *request, struct http_response *response)
 {
-    struct node *node = ctx;
+    struct exposition *ex = ctx;
     struct log_manager_counters c;
     (void)request;
-    log_manager_counters(node->logs, &c);
+    log_manager_counters(ex->node->logs, &c);
     response->status = c.dirs_offline > 0 ? 503 : 200;
     buf_append_z(&response->body, c.dirs_offline > 0 ? "a log directory is offline\n" : "ok\n");
 }
@@ -187,10 +216,49 @@ serve_health(void *ctx, const struct http_request *request, struct http_response
 static void
 serve_ready(void *ctx, const struct http_request *request, struct http_response *response)
 {
-    const struct node *node = ctx;
+    const struct exposition *ex = ctx;
+    bool ready = node_is_ready(ex->node);
     (void)request;
-    response->status = node_is_ready(node) ? 200 : 503;
-    buf_append_z(&response->body, node_is_ready(node) ? "ready\n" : "starting\n");
+    response->status = ready ? 200 : 503;
+    buf_append_z(&response->body, ready ? "ready\n" : "starting\n");
+}
+
+/* ---- start ---- */
+
+static int32_t
+bound_of(const struct node *node, const char *key)
+{
+    int64_t value = node_config_i64(node->opts.config, key);
+    return value < 0 ? 0 : value > INT32_MAX ? INT32_MAX : (int32_t)value;
+}
+
+static enum err
+exposition_make(struct node *node)
+{
+    struct exposition *ex = mem_calloc(1, sizeof *ex);
+    if (ex == NULL)
+        return ERR_NOMEM;
+    ex->node = node;
+    ex->start_wall_ms =
+        env_wall_ms(node->opts.env) - (env_now_ns(node->opts.env) - node->started_ns) / 1000000;
+    ex->partitions_max = bound_of(node, "metrics.partitions.max");
+    ex->topics_max = bound_of(node, "metrics.topics.max");
+    ex->offsets_max = bound_of(node, "metrics.group.offsets.max");
+    ex->older.at_ns = node->started_ns;
+    ex->newer.at_ns = node->started_ns;
+    node->exposition = ex;
+    node->routes[0] = (struct http_route){"GET", "/metrics", serve_metrics, ex};
+    node->routes[1] = (struct http_route){"GET", "/metrics/aggregated", serve_aggregated, ex};
+    node->routes[2] = (struct http_route){"GET", "/healthz", serve_health, ex};
+    node->routes[3] = (struct http_route){"GET", "/readyz", serve_ready, ex};
+    return ERR_OK;
+}
+
+void
+node_http_fini(struct node *node)
+{
+    mem_free(node->exposition);
+    node->exposition = NULL;
 }
 
 enum err
@@ -199,19 +267,19 @@ node_http_start(struct node *node)
     struct str address = node_config_str(node->opts.config, "http.listener");
     char host[NODE_HOST_MAX];
     struct http_server_opts opts = {.connections_max = HTTP_CONNECTIONS_MAX};
-    node->routes[0] = (struct http_route){"GET", "/metrics", serve_metrics, node};
-    node->routes[1] = (struct http_route){"GET", "/healthz", serve_health, node};
-    node->routes[2] = (struct http_route){"GET", "/readyz", serve_ready, node};
     if (address.len == 0)
         return ERR_OK;
     if (!node_address_parse(address, host, &opts.port)) {
         diag_event(node->diag, DIAG_ERROR, "http", "bad_listener", DIAG_STR("value", address));
         return ERR_INVALID;
     }
+    enum err err = exposition_make(node);
+    if (err != ERR_OK)
+        return err;
     opts.host = str_of(host[0] == '\0' ? "0.0.0.0" : host);
     opts.routes = node->routes;
     opts.route_count = (int)COUNT_OF(node->routes);
-    enum err err = http_server_start(&opts, &node->http);
+    err = http_server_start(&opts, &node->http);
     if (err == ERR_BUSY) {
         /* Metrics are not worth a broker: say so and go on. */
         diag_event(node->diag, DIAG_WARN, "http", "port_in_use", DIAG_STR("listener", address));

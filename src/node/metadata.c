@@ -52,6 +52,46 @@ cancel_all(struct node_metadata *md, enum err err)
     }
 }
 
+/* ---- the view ---- */
+
+static const char *
+role_name(enum raft_role role)
+{
+    switch (role) {
+    case RAFT_UNATTACHED: return "unattached";
+    case RAFT_FOLLOWER: return "follower";
+    case RAFT_CANDIDATE: return "candidate";
+    case RAFT_LEADER: return "leader";
+    case RAFT_FAILED: return "failed";
+    }
+    return "unknown";
+}
+
+void
+metadata_view_update(struct node_metadata *md)
+{
+    const int32_t *voters;
+    enum raft_role role = raft_role_get(md->raft);
+    mutex_lock(&md->mutex);
+    struct node_metadata_view *view = &md->view;
+    view->role = role_name(role);
+    view->leading = role == RAFT_LEADER;
+    view->leader_id = raft_leader_id(md->raft);
+    view->epoch = raft_epoch(md->raft);
+    view->voters = raft_voters(md->raft, &voters);
+    view->high_watermark = raft_high_watermark(md->raft);
+    view->log_end_offset = raft_log_end_offset(md->raft);
+    mutex_unlock(&md->mutex);
+}
+
+void
+node_metadata_get_view(struct node_metadata *metadata, struct node_metadata_view *out)
+{
+    mutex_lock(&metadata->mutex);
+    *out = metadata->view;
+    mutex_unlock(&metadata->mutex);
+}
+
 /* ---- publishing ---- */
 
 static void
@@ -256,6 +296,7 @@ on_inbox(struct loop_task *task)
     struct list *node;
     while ((node = list_pop(&taken)) != NULL)
         metadata_submit_here(md, LIST_ENTRY(node, struct meta_request, link));
+    metadata_view_update(md);
 }
 
 static void
@@ -358,6 +399,7 @@ node_metadata_open(const struct node_metadata_opts *opts, struct node_metadata *
     }
     md->committed = md->latest;
     meta_image_ref(md->committed);
+    metadata_view_update(md);
     *out = md;
     return ERR_OK;
 }
@@ -380,6 +422,7 @@ on_start(struct loop_task *task)
         diag_event(md->diag, DIAG_ERROR, MODULE, "start_failed", DIAG_ERR("cause", err));
     if (md->registration.wanted)
         metadata_registration_start(md);
+    metadata_view_update(md);
 }
 
 enum err

@@ -53,6 +53,20 @@ const struct meta_port *node_metadata_port(const struct node_metadata *metadata)
 /* The first image, before start; a new reference. */
 struct meta_image *node_metadata_image(struct node_metadata *metadata);
 int64_t node_metadata_broker_epoch(const struct node_metadata *metadata); /* any thread; -1 */
+
+/* How the quorum stands, for metrics; any thread. As of the loop's last event. */
+struct node_metadata_view {
+    const char *role;  /* as Kafka's metrics say it: "leader", "follower", ... */
+    bool leading;      /* this node is the active controller */
+    int32_t leader_id; /* -1: unknown */
+    int32_t epoch;
+    int32_t voters;
+    int64_t high_watermark, log_end_offset;
+    uint64_t snapshots;     /* written since the start */
+    int64_t snapshot_bytes; /* of the last one; 0: none yet */
+    int64_t snapshot_ns;    /* env_now_ns of the last one; 0: none yet */
+};
+void node_metadata_get_view(struct node_metadata *metadata, struct node_metadata_view *out);
 /* Any thread but its own: answers what waits with CANCELED, stops the loop. */
 void node_metadata_stop(struct node_metadata *metadata);
 /* Stopped, the pool idle. Before the log manager closes. */

@@ -72,10 +72,11 @@ struct node_metadata {
     } kraft_version, kraft_voters;
     bool stopping;
     /* Shared. */
-    struct mutex mutex; /* rank MAILBOX: inbox, committed */
+    struct mutex mutex; /* rank MAILBOX: inbox, committed, view */
     struct list inbox;
     bool inbox_posted;
     struct meta_image *committed;
+    struct node_metadata_view view;
     struct loop_task inbox_task;
     struct loop_task start_task;
     _Atomic int64_t broker_epoch;
@@ -93,6 +94,8 @@ void metadata_store_fini(struct node_metadata *md);
 /* metadata_register.c */
 void metadata_registration_start(struct node_metadata *md);
 /* metadata.c */
+/* Shows what changed to whoever asks for the view. */
+void metadata_view_update(struct node_metadata *md);
 void metadata_submit_here(struct node_metadata *md, struct meta_request *req);
 MUST_USE enum err metadata_append_records(
     struct node_metadata *md, const struct meta_records *records, struct meta_request *req);

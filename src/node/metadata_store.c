@@ -365,12 +365,14 @@ flush_done(struct loop_task *task)
     flush->running = false;
     if (log_flush_end(md->log, &flush->flush, flush->err) != ERR_OK) {
         raft_flush_failed(md->raft);
+        metadata_view_update(md);
         return;
     }
     log_set_high_watermark(md->log, offset);
     raft_flushed(md->raft, offset);
     if (flush->again)
         start_flush(md);
+    metadata_view_update(md);
 }
 
 static void
@@ -551,6 +553,13 @@ metadata_store_snapshot(struct node_metadata *md)
         (int)snapshot.epoch);
     if (err == ERR_OK)
         err = env_write_file_atomic(md->opts.env, path, buf_bytes(&snapshot.out));
+    if (err == ERR_OK) {
+        mutex_lock(&md->mutex);
+        md->view.snapshots++;
+        md->view.snapshot_bytes = (int64_t)snapshot.out.len;
+        md->view.snapshot_ns = env_now_ns(md->opts.env);
+        mutex_unlock(&md->mutex);
+    }
     buf_fini(&snapshot.out);
     if (err != ERR_OK)
         diag_event(md->diag, DIAG_WARN, MODULE, "snapshot_failed", DIAG_ERR("cause", err));

@@ -225,6 +225,8 @@ node_free(struct node **node)
     bool clean = n->started && n->stopped;
     int64_t broker_epoch = n->metadata != NULL ? node_metadata_broker_epoch(n->metadata) : -1;
     free_loops(n);
+    http_server_stop(&n->http); /* still there when the start failed */
+    node_http_fini(n);
     net_server_free(&n->net);
     broker_coord_free(&n->coord); /* its timers go first: after a crash those of requests stay */
     broker_free(&n->broker);

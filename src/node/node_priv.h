@@ -1,4 +1,4 @@
-/* node/node_priv.h - the parts of a node, for node.c, node_open.c, duties.c and exposition.c. */
+/* node/node_priv.h - the parts of a node, for node.c, node_open.c, duties.c and exposition*.c. */
 #ifndef NODE_NODE_PRIV_H
 #define NODE_NODE_PRIV_H
 
@@ -50,8 +50,10 @@ struct node {
     struct broker_coord *coord;
     struct broker *broker;
     struct net_server *net;
-    struct http_route routes[3];
+    struct exposition *exposition; /* owned; NULL without HTTP */
+    struct http_route routes[4];
     struct http_server *http;
+    _Atomic uint64_t unclean_elections; /* seen in the metadata */
     struct meta_subscriber subscriber;
     struct node_duty duties[NODE_DUTIES_MAX];
     int duty_count;
@@ -69,5 +71,8 @@ void node_duties_start(struct node *node);
 void node_duties_stop(struct node *node);
 /* exposition.c */
 MUST_USE enum err node_http_start(struct node *node);
+void node_http_fini(struct node *node); /* the server is stopped */
+/* From whoever delivers metadata. */
+void node_count_elections(struct node *node, const struct meta_delta *delta);
 
 #endif

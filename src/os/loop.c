@@ -105,6 +105,10 @@ loop_stats_get(const struct loop *loop, struct loop_stats *out)
 {
     out->turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
     out->idle_ms = atomic_load_explicit(&loop->idle_ms, memory_order_relaxed);
+    int64_t began_ms = atomic_load_explicit(&loop->wait_began_ms, memory_order_relaxed);
+    int64_t now_ms = env_now_ms(loop->env);
+    if (began_ms != 0 && now_ms > began_ms)
+        out->idle_ms += now_ms - began_ms;
 }
 
 /* ---- tasks ---- */

@@ -56,7 +56,8 @@ int64_t loop_now_ms(const struct loop *loop);
 int loop_poll_fd(const struct loop *loop, int64_t *wait_ms);
 
 /* What the loop did since it began; any thread. Zero in the simulator. Idle: it waited for events,
- * measured by the clock of its turns, so right in the sum only. */
+ * measured by the clock of its turns, so right in the sum only, and a little less may be said after
+ * a little more: who shows it as a counter keeps the most he has seen. */
 struct loop_stats {
     uint64_t turns;
     int64_t idle_ms;

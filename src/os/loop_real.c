@@ -47,12 +47,21 @@ loop_real_now_ms(const struct loop *loop)
     return (int64_t)uv_now(&real->uv);
 }
 
+static void loop_real_arm(struct loop_real *real);
+
 static int
 loop_real_poll_fd(const struct loop *loop, int64_t *wait_ms)
 {
     struct loop_real *real = real_of(loop);
     ASSERT(!atomic_load(&real->running));
     uv_update_time(&real->uv);
+    /* As on_prepare, which the next turn begins with. */
+    if (real->timer_at_ms == INT64_MIN) {
+        real->timer_at_ms = INT64_MAX;
+        loop_real_arm(real);
+    }
+    if (atomic_load(&real->mailbox) == NULL && list_empty(&real->loop.deferred))
+        uv_idle_stop(&real->idle);
     *wait_ms = uv_backend_timeout(&real->uv);
     return uv_backend_fd(&real->uv);
 }
@@ -107,8 +116,6 @@ loop_real_deferred(struct loop *loop)
 
 /* ---- turns ---- */
 
-static void loop_real_arm(struct loop_real *real);
-
 static void
 on_idle(uv_idle_t *idle)
 {
@@ -125,7 +132,8 @@ on_prepare(uv_prepare_t *handle)
         real->timer_at_ms = INT64_MAX;
         loop_real_arm(real);
     }
-    real->wait_began_ms = (int64_t)uv_now(&real->uv);
+    atomic_store_explicit(
+        &real->loop.wait_began_ms, (int64_t)uv_now(&real->uv), memory_order_relaxed);
     atomic_store(&real->sleeping, true);
     if (atomic_load(&real->stopping)) {
         uv_stop(&real->uv);
@@ -144,11 +152,13 @@ static void
 count_turn(struct loop_real *real)
 {
     struct loop *loop = &real->loop;
-    int64_t waited_ms = (int64_t)uv_now(&real->uv) - real->wait_began_ms;
+    int64_t began_ms = atomic_load_explicit(&loop->wait_began_ms, memory_order_relaxed);
+    int64_t waited_ms = (int64_t)uv_now(&real->uv) - began_ms;
     uint64_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
     int64_t idle_ms = atomic_load_explicit(&loop->idle_ms, memory_order_relaxed);
     atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
     atomic_store_explicit(&loop->idle_ms, idle_ms + waited_ms, memory_order_relaxed);
+    atomic_store_explicit(&loop->wait_began_ms, 0, memory_order_relaxed);
 }
 
 /* After the wait and its events. */

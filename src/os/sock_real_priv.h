@@ -26,8 +26,7 @@ struct loop_real {
     void (*on_signal)(void *ctx, int signum);
     void *on_signal_ctx;
     int64_t timer_at_ms; /* when `timer` fires; INT64_MAX: not armed */
-    int64_t wait_began_ms;
-    int open_count; /* sockets and listeners */
+    int open_count;      /* sockets and listeners */
 
     /* The starter's. */
     pthread_t thread;
