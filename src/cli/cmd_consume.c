@@ -122,12 +122,18 @@ static int
 assign_parts(struct consume *consume)
 {
     struct cli *cli = consume->cli;
-    int failed;
-    int16_t error_code;
+    struct consume_failure failure;
     enum err err = consume_range_resolve(cli->client, &consume->range, consume->read_committed,
-        consume->parts, consume->part_count, &failed, &error_code);
-    if (err != ERR_OK && error_code != 0)
-        return cli_fail_code(cli, consume->parts[failed].topic, error_code, STR_NULL);
+        consume->parts, consume->part_count, &failure);
+    if (err == ERR_RANGE) {
+        cli_fail(cli, "%.*s [%d] has the offsets from %lld on, the next will be %lld; not %lld",
+            STR_FMT(failure.part->topic), (int)failure.part->partition, (long long)failure.start,
+            (long long)failure.end, (long long)consume->range.from.value);
+        cli_hint("-O start, -O end, -O %lld", (long long)failure.start);
+        return CLI_FAILED;
+    }
+    if (err != ERR_OK && failure.error_code != 0)
+        return cli_fail_code(cli, failure.part->topic, failure.error_code, STR_NULL);
     if (err != ERR_OK)
         return err == ERR_NOMEM ? cli_fail_memory(cli) : cli_fail_call(cli, err);
     for (int i = 0; i < consume->part_count; i++) {

@@ -84,7 +84,7 @@ consume_range_parse(const char *text, int64_t now_ms, struct consume_range *out,
     if (out->bounded && out->to.kind == CONSUME_POINT_TIME && out->to.value > now_ms) {
         snprintf(wrong, CONSUME_RANGE_WRONG_SIZE,
             "'%s' is in the future: end with a time that is past, or write '%s..' to go on", to,
-            from);
+            len > 0 ? from : "start");
         return false;
     }
     if (out->bounded && out->from.kind == out->to.kind &&
@@ -106,6 +106,7 @@ struct resolve {
     int count;
     bool read_committed;
     int64_t *ends, *starts; /* NULL until needed */
+    int64_t start, end;     /* of RANGE */
     int failed;
     int16_t error_code;
 };
@@ -176,18 +177,40 @@ resolve_point(struct resolve *resolve, const struct consume_point *point, int64_
     return err;
 }
 
+/* An offset to start at must be there; of several partitions each starts where it can. */
+static enum err
+clip_offsets(struct resolve *resolve, int64_t *offsets)
+{
+    enum err err = look_up_once(resolve, CLIENT_OFFSET_LATEST, &resolve->ends);
+    if (err == ERR_OK)
+        err = look_up_once(resolve, CLIENT_OFFSET_EARLIEST, &resolve->starts);
+    for (int i = 0; err == ERR_OK && i < resolve->count; i++) {
+        int64_t start = resolve->starts[i], end = resolve->ends[i];
+        if (resolve->count == 1 && (offsets[i] < start || offsets[i] > end)) {
+            resolve->start = start;
+            resolve->end = end;
+            return ERR_RANGE;
+        }
+        offsets[i] = offsets[i] < start ? start : offsets[i] > end ? end : offsets[i];
+    }
+    return err;
+}
+
 static enum err
 resolve_all(struct resolve *resolve, const struct consume_range *range, struct consume_part *parts)
 {
     int64_t *offsets = mem_calloc((size_t)resolve->count + 1, sizeof *offsets);
     enum err err = offsets == NULL ? ERR_NOMEM : ERR_OK;
-    bool simple = range->from.kind == CONSUME_POINT_START || range->from.kind == CONSUME_POINT_END;
+    enum consume_point_kind from = range->from.kind;
+    bool simple = from == CONSUME_POINT_START || from == CONSUME_POINT_END;
     if (err == ERR_OK && !simple)
         err = resolve_point(resolve, &range->from, offsets);
+    if (err == ERR_OK && from == CONSUME_POINT_OFFSET)
+        err = clip_offsets(resolve, offsets);
     for (int i = 0; err == ERR_OK && i < resolve->count; i++)
-        parts[i].from = !simple                                   ? offsets[i]
-                        : range->from.kind == CONSUME_POINT_START ? CLIENT_OFFSET_EARLIEST
-                                                                  : CLIENT_OFFSET_LATEST;
+        parts[i].from = !simple                       ? offsets[i]
+                        : from == CONSUME_POINT_START ? CLIENT_OFFSET_EARLIEST
+                                                      : CLIENT_OFFSET_LATEST;
     if (err == ERR_OK && range->bounded)
         err = resolve_point(resolve, &range->to, offsets);
     for (int i = 0; err == ERR_OK && i < resolve->count; i++)
@@ -198,7 +221,7 @@ resolve_all(struct resolve *resolve, const struct consume_range *range, struct c
 
 enum err
 consume_range_resolve(struct client *client, const struct consume_range *range, bool read_committed,
-    struct consume_part *parts, int count, int *failed, int16_t *error_code)
+    struct consume_part *parts, int count, struct consume_failure *failure)
 {
     struct resolve resolve = {
         .client = client, .parts = parts, .count = count, .read_committed = read_committed};
@@ -207,8 +230,8 @@ consume_range_resolve(struct client *client, const struct consume_range *range, 
     if (resolve.targets == NULL)
         return ERR_NOMEM;
     enum err err = resolve_all(&resolve, range, parts);
-    *failed = resolve.failed;
-    *error_code = resolve.error_code;
+    *failure = (struct consume_failure){
+        &parts[resolve.failed], resolve.error_code, resolve.start, resolve.end};
     mem_free(resolve.ends);
     mem_free(resolve.starts);
     mem_free(resolve.targets);

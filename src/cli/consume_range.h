@@ -46,9 +46,15 @@ struct consume_part {
     int64_t stop; /* not reached itself; -1: none */
 };
 
-/* Fills from and stop, asking the leaders where that takes it. On an error *failed is the partition
- * in question and *error_code the broker's code, or 0. */
+struct consume_failure {
+    const struct consume_part *part;
+    int16_t error_code; /* the broker's, or 0 */
+    int64_t start, end; /* of RANGE: what there is */
+};
+
+/* Fills from and stop, asking the leaders where that takes it. RANGE: the only partition does not
+ * have that offset; of several each starts as near to it as it can. */
 MUST_USE enum err consume_range_resolve(struct client *client, const struct consume_range *range,
-    bool read_committed, struct consume_part *parts, int count, int *failed, int16_t *error_code);
+    bool read_committed, struct consume_part *parts, int count, struct consume_failure *failure);
 
 #endif
