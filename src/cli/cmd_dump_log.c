@@ -1,204 +1,35 @@
 /* cli/cmd_dump_log.c - moldau debug dump-log: what is in the files of a log directory.
  *
- * By the name's ending: .log and .checkpoint batch by batch (records too, with --records; metadata
- * and group records as JSON), .index, .timeindex, .snapshot. Exit code 1 when a batch is damaged.
- */
+ * What a file is, its name says: segments and snapshots batch by batch (records too, with
+ * --records; those of the broker's own topics decoded), indexes compared with the segment beside
+ * them, producer snapshots, and the small files of text. Exit code 1 when anything is damaged. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "cli/commands.h"
-#include "cli/output.h"
-#include "proto/schema.h"
-#include "wire/batch.h"
+#include "cli/dump.h"
 
-enum {
-    FILE_MAX = 2000 << 20,
-    SCRATCH_MAX = 256 << 20,
-    ARENA_BYTES = 64 << 20,
-    JSON_MAX = 16 << 20,
-    INDEX_ENTRY = 8,
-    TIME_ENTRY = 12,
-    SNAPSHOT_HEAD = 10,
-    SNAPSHOT_ENTRY = 46,
+enum { FILE_MAX = 2000 << 20, SCRATCH_MAX = 256 << 20, ARENA_BYTES = 64 << 20, PATH_SIZE = 4096 };
+
+enum form {
+    FORM_LOG,
+    FORM_RECORDS_SNAPSHOT,
+    FORM_OFFSET_INDEX,
+    FORM_TIME_INDEX,
+    FORM_TXN_INDEX,
+    FORM_PRODUCER_SNAPSHOT,
+    FORM_OFFSET_CHECKPOINT,
+    FORM_EPOCH_CHECKPOINT,
+    FORM_PROPERTIES,
+    FORM_VOTE,
+    FORM_UNKNOWN,
 };
 
-/* How the records of a file are to be read. */
-enum payload { PAYLOAD_PLAIN, PAYLOAD_METADATA, PAYLOAD_GROUPS };
-
-struct dump {
-    struct cli *cli;
-    enum payload payload;
-    bool records;
-    struct compress_ctx *compress;
-    struct buf scratch;
-    struct arena arena;
-};
-
-/* ---- records ---- */
-
-static bool
-print_json(struct dump *dump, const struct proto_message *message, int16_t version,
-    struct reader *r, const char *label)
-{
-    struct buf json;
-    bool ok = false;
-    if (message == NULL)
-        return false;
-    void *body = arena_alloc(&dump->arena, proto_schema_size(message->schema));
-    buf_init(&json, JSON_MAX);
-    if (body != NULL && proto_decode(message->schema, version, r, &dump->arena, body) == ERR_OK &&
-        proto_to_json(message->schema, version, body, &json) == ERR_OK) {
-        printf(" %s=%s", label, buf_z(&json));
-        ok = true;
-    }
-    buf_fini(&json);
-    return ok;
-}
-
-static bool
-print_metadata(struct dump *dump, struct bytes value)
-{
-    struct reader r;
-    reader_init(&r, value);
-    uint32_t frame = reader_uvarint(&r);
-    uint32_t type = reader_uvarint(&r);
-    uint32_t version = reader_uvarint(&r);
-    if (r.err != ERR_OK || frame != 1)
-        return false;
-    printf(" type=%u version=%u", type, version);
-    return print_json(
-        dump, proto_message_find(PROTO_METADATA, (int16_t)type), (int16_t)version, &r, "record");
-}
-
-static bool
-print_group(struct dump *dump, const struct batch_record *record)
-{
-    struct reader key;
-    struct reader value;
-    reader_init(&key, record->key);
-    int16_t type = reader_i16(&key);
-    if (key.err != ERR_OK)
-        return false;
-    printf(" type=%d", type);
-    bool ok = print_json(dump, proto_message_find(PROTO_OFFSETS_KEY, type), 0, &key, "key");
-    if (record->value.data == NULL) {
-        printf(" value=null");
-        return ok;
-    }
-    reader_init(&value, record->value);
-    int16_t version = reader_i16(&value);
-    return print_json(
-               dump, proto_message_find(PROTO_OFFSETS_VALUE, type), version, &value, "value") &&
-           ok;
-}
-
-static void
-print_record(struct dump *dump, const struct batch_view *batch, const struct batch_record *record)
-{
-    bool done = false;
-    printf("  offset=%lld timestamp=%lld key_size=%lld value_size=%lld headers=%d",
-        (long long)record->offset, (long long)record->timestamp,
-        record->key.data == NULL ? -1LL : (long long)record->key.len,
-        record->value.data == NULL ? -1LL : (long long)record->value.len,
-        (int)record->header_count);
-    arena_reset(&dump->arena);
-    if (batch_is_control(batch)) {
-        enum batch_control_type type;
-        if (batch_control_key_parse(record->key, &type) == ERR_OK)
-            printf(" control=%d", (int)type);
-        done = true;
-    } else if (dump->payload == PAYLOAD_METADATA) {
-        done = print_metadata(dump, record->value);
-    } else if (dump->payload == PAYLOAD_GROUPS) {
-        done = print_group(dump, record);
-    }
-    if (!done) {
-        fputs(" key=", stdout);
-        output_json_string(stdout, record->key);
-        fputs(" value=", stdout);
-        output_json_string(stdout, record->value);
-    }
-    fputc('\n', stdout);
-}
-
-static enum err
-print_records(struct dump *dump, const struct batch_view *batch)
-{
-    struct batch_iter iter;
-    struct batch_record record;
-    enum err err = batch_iter_init(&iter, batch, dump->compress, &dump->scratch);
-    while (err == ERR_OK && batch_iter_next(&iter, &record))
-        print_record(dump, batch, &record);
-    return err != ERR_OK ? err : iter.err;
-}
-
-/* ---- files ---- */
-
-static int
-dump_batches(struct dump *dump, struct bytes data)
-{
-    size_t at = 0;
-    while (at < data.len) {
-        struct batch_view b;
-        enum err err = batch_parse((struct bytes){data.data + at, data.len - at}, &b);
-        if (err != ERR_OK)
-            return cli_fail(dump->cli, "position %zu: %zu bytes that are no batch: %s", at,
-                data.len - at, err_text(err));
-        bool crc_ok = batch_crc_ok(&b);
-        printf("position=%zu size=%zu offsets=%lld-%lld records=%d epoch=%d codec=%s "
-               "producer=%lld/%d sequence=%d timestamp=%s:%lld%s%s crc=%s\n",
-            at, b.size_bytes, (long long)b.base_offset, (long long)batch_last_offset(&b),
-            (int)b.record_count, (int)b.leader_epoch,
-            compress_codec_name(batch_codec(&b)) != NULL ? compress_codec_name(batch_codec(&b))
-                                                         : "unknown",
-            (long long)b.producer_id, (int)b.producer_epoch, (int)b.base_sequence,
-            batch_is_log_append_time(&b) ? "append" : "create", (long long)b.max_timestamp,
-            batch_is_transactional(&b) ? " transactional" : "",
-            batch_is_control(&b) ? " control" : "", crc_ok ? "ok" : "WRONG");
-        if (!crc_ok)
-            return cli_fail(dump->cli, "position %zu: the checksum is wrong", at);
-        if (dump->records && (err = print_records(dump, &b)) != ERR_OK)
-            return cli_fail(dump->cli, "position %zu: records: %s", at, err_text(err));
-        at += b.size_bytes;
-    }
-    return CLI_OK;
-}
-
-static int
-dump_index(struct bytes data, int64_t base_offset)
-{
-    for (size_t at = 0; at + INDEX_ENTRY <= data.len; at += INDEX_ENTRY)
-        printf("offset=%lld position=%u\n",
-            (long long)base_offset + (int32_t)load_be32(data.data + at),
-            load_be32(data.data + at + 4));
-    return CLI_OK;
-}
-
-static int
-dump_time_index(struct bytes data, int64_t base_offset)
-{
-    for (size_t at = 0; at + TIME_ENTRY <= data.len; at += TIME_ENTRY)
-        printf("timestamp=%lld offset=%lld\n", (long long)load_be64(data.data + at),
-            (long long)base_offset + (int32_t)load_be32(data.data + at + 8));
-    return CLI_OK;
-}
-
-static int
-dump_snapshot(struct dump *dump, struct bytes data)
-{
-    if (data.len < SNAPSHOT_HEAD || (data.len - SNAPSHOT_HEAD) % SNAPSHOT_ENTRY != 0)
-        return cli_fail(dump->cli, "%zu bytes are no producer snapshot", data.len);
-    for (size_t at = SNAPSHOT_HEAD; at < data.len; at += SNAPSHOT_ENTRY) {
-        const uint8_t *e = data.data + at;
-        printf("producer=%lld epoch=%d last_sequence=%d last_offset=%lld offset_delta=%d "
-               "timestamp=%lld coordinator_epoch=%d txn_first_offset=%lld\n",
-            (long long)load_be64(e), (int16_t)load_be16(e + 8), (int32_t)load_be32(e + 10),
-            (long long)load_be64(e + 14), (int32_t)load_be32(e + 22), (long long)load_be64(e + 26),
-            (int32_t)load_be32(e + 34), (long long)load_be64(e + 38));
-    }
-    return CLI_OK;
-}
+static const char *const form_names[] = {"log", "snapshot", "index", "timeindex", "txnindex",
+    "producer-snapshot", "offset-checkpoint", "leader-epoch-checkpoint", "properties",
+    "quorum-state"};
 
 static bool
 ends_with(const char *text, const char *ending)
@@ -208,35 +39,173 @@ ends_with(const char *text, const char *ending)
     return len >= end_len && strcmp(text + len - end_len, ending) == 0;
 }
 
+static const char *
+base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Files that are being deleted, swapped or cleaned keep their form. */
+static enum form
+form_of(const char *path)
+{
+    static const char *const late[] = {".deleted", ".swap", ".cleaned"};
+    char name[PATH_SIZE];
+    snprintf(name, sizeof name, "%s", base_name(path));
+    for (size_t i = 0; i < COUNT_OF(late); i++)
+        if (ends_with(name, late[i]))
+            name[strlen(name) - strlen(late[i])] = '\0';
+    return ends_with(name, ".log")                      ? FORM_LOG
+           : ends_with(name, ".timeindex")              ? FORM_TIME_INDEX
+           : ends_with(name, ".txnindex")               ? FORM_TXN_INDEX
+           : ends_with(name, ".index")                  ? FORM_OFFSET_INDEX
+           : ends_with(name, ".snapshot")               ? FORM_PRODUCER_SNAPSHOT
+           : ends_with(name, ".checkpoint")             ? FORM_RECORDS_SNAPSHOT
+           : ends_with(name, "leader-epoch-checkpoint") ? FORM_EPOCH_CHECKPOINT
+           : ends_with(name, "-checkpoint")             ? FORM_OFFSET_CHECKPOINT
+           : ends_with(name, ".properties") || strcmp(name, "partition.metadata") == 0
+               ? FORM_PROPERTIES
+           : strcmp(name, "quorum-state") == 0 ? FORM_VOTE
+                                               : FORM_UNKNOWN;
+}
+
+static enum dump_payload
+payload_of(const char *path, enum form form)
+{
+    return form == FORM_RECORDS_SNAPSHOT || strstr(path, "__cluster_metadata-") != NULL
+               ? DUMP_METADATA
+           : strstr(path, "__consumer_offsets-") != NULL    ? DUMP_OFFSETS
+           : strstr(path, "__transaction_state-") != NULL   ? DUMP_TRANSACTIONS
+           : strstr(path, "__share_group_state-") != NULL   ? DUMP_SHARE
+           : strstr(path, "__remote_log_metadata-") != NULL ? DUMP_REMOTE
+                                                            : DUMP_PLAIN;
+}
+
+void
+dump_problem(struct dump *dump, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    dump->problems++;
+    if (!dump->out.json)
+        fflush(dump->out.file); /* so that it stands behind what it is about */
+    cli_fail(dump->cli, "%s: %s", dump->path, text);
+}
+
+/* The segment beside an index, to compare; *data stays NULL when it is not there. */
+static struct bytes
+read_segment(struct dump *dump, const char *path, char **data)
+{
+    char log_path[PATH_SIZE];
+    size_t len;
+    const char *dot = strrchr(path, '.');
+    if (dot == NULL || (size_t)(dot - path) + 5 > sizeof log_path)
+        return BYTES_NULL;
+    snprintf(log_path, sizeof log_path, "%.*s.log", (int)(dot - path), path);
+    if (env_read_file(dump->cli->env, log_path, FILE_MAX, data, &len) != ERR_OK) {
+        cli_warn(dump->cli, "%s: not compared, there is no %s", path, log_path);
+        *data = NULL;
+        return BYTES_NULL;
+    }
+    return (struct bytes){(const uint8_t *)*data, len};
+}
+
+static void
+dump_form(struct dump *dump, enum form form, struct bytes data)
+{
+    int64_t base_offset = strtoll(base_name(dump->path), NULL, 10);
+    char *segment = NULL;
+    struct bytes log = BYTES_NULL;
+    if (form == FORM_OFFSET_INDEX || form == FORM_TIME_INDEX)
+        log = read_segment(dump, dump->path, &segment);
+    switch (form) {
+    case FORM_LOG:
+    case FORM_RECORDS_SNAPSHOT: dump_batches(dump, data); break;
+    case FORM_OFFSET_INDEX: dump_offset_index(dump, data, base_offset, log); break;
+    case FORM_TIME_INDEX: dump_time_index(dump, data, base_offset, log); break;
+    case FORM_TXN_INDEX: dump_txn_index(dump, data); break;
+    case FORM_PRODUCER_SNAPSHOT: dump_producer_snapshot(dump, data); break;
+    case FORM_OFFSET_CHECKPOINT: dump_offset_checkpoint(dump, data); break;
+    case FORM_EPOCH_CHECKPOINT: dump_epoch_checkpoint(dump, data); break;
+    case FORM_PROPERTIES: dump_properties(dump, data); break;
+    case FORM_VOTE: dump_json_file(dump, data); break;
+    case FORM_UNKNOWN: break;
+    }
+    mem_free(segment);
+}
+
 static int
-dump_file(struct dump *dump, const char *path)
+dump_file(struct dump *dump, const char *path, bool heading)
 {
     char *data;
     size_t len;
-    const char *slash = strrchr(path, '/');
-    int64_t base_offset = strtoll(slash != NULL ? slash + 1 : path, NULL, 10);
-    enum err err = env_read_file(cli_env(dump->cli), path, FILE_MAX, &data, &len);
+    enum form form = form_of(path);
+    if (form == FORM_UNKNOWN)
+        return cli_usage(dump->cli,
+            "%s: knows .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint, *-checkpoint, "
+            "*.properties, partition.metadata and quorum-state",
+            path);
+    enum err err = env_read_file(dump->cli->env, path, FILE_MAX, &data, &len);
+    if (err == ERR_NOTFOUND)
+        return cli_missing(dump->cli, "%s: no such file", path);
+    if (err != ERR_OK)
+        return cli_fail(
+            dump->cli, "%s: %s", path, err == ERR_LIMIT ? "larger than 2000 MiB" : err_text(err));
+    dump->path = path;
+    dump->payload = payload_of(path, form);
+    dump_file_begin(&dump->out, path, form_names[form], heading);
+    if (!dump->out.names)
+        dump_form(dump, form, (struct bytes){(const uint8_t *)data, len});
+    dump_file_end(&dump->out);
+    mem_free(data);
+    return CLI_OK;
+}
+
+/* ---- directories ---- */
+
+struct listing {
+    struct dump *dump;
+    const char *dir;
+    int code;
+};
+
+static bool
+dump_listed(void *ctx, const char *name)
+{
+    struct listing *listing = ctx;
+    char path[PATH_SIZE];
+    int n = snprintf(path, sizeof path, "%s/%s", listing->dir, name);
+    struct env_stat stat;
+    if (n < 0 || (size_t)n >= sizeof path || form_of(path) == FORM_UNKNOWN ||
+        env_stat(listing->dump->cli->env, path, &stat) != ERR_OK || stat.kind != ENV_KIND_FILE)
+        return true;
+    listing->code = dump_file(listing->dump, path, true);
+    return listing->code == CLI_OK;
+}
+
+static int
+dump_path(struct dump *dump, char *path, bool heading)
+{
+    struct env_stat stat;
+    struct listing listing = {.dump = dump, .dir = path};
+    size_t len = strlen(path);
+    if (env_stat(dump->cli->env, path, &stat) == ERR_NOTFOUND)
+        return cli_missing(dump->cli, "%s: no such file", path);
+    if (env_stat(dump->cli->env, path, &stat) != ERR_OK || stat.kind != ENV_KIND_DIR)
+        return dump_file(dump, path, heading);
+    while (len > 1 && path[len - 1] == '/')
+        path[--len] = '\0';
+    int before = dump->out.file_count;
+    enum err err = env_list_dir(dump->cli->env, path, dump_listed, &listing);
     if (err != ERR_OK)
         return cli_fail(dump->cli, "%s: %s", path, err_text(err));
-    struct bytes bytes = {(const uint8_t *)data, len};
-    bool metadata = strstr(path, "__cluster_metadata") != NULL || ends_with(path, ".checkpoint");
-    dump->payload = metadata                                      ? PAYLOAD_METADATA
-                    : strstr(path, "__consumer_offsets-") != NULL ? PAYLOAD_GROUPS
-                                                                  : PAYLOAD_PLAIN;
-    int code;
-    if (ends_with(path, ".log") || ends_with(path, ".checkpoint"))
-        code = dump_batches(dump, bytes);
-    else if (ends_with(path, ".timeindex"))
-        code = dump_time_index(bytes, base_offset);
-    else if (ends_with(path, ".index"))
-        code = dump_index(bytes, base_offset);
-    else if (ends_with(path, ".snapshot"))
-        code = dump_snapshot(dump, bytes);
-    else
-        code = cli_usage(
-            dump->cli, "%s: knows .log, .index, .timeindex, .snapshot and .checkpoint", path);
-    mem_free(data);
-    return code;
+    if (listing.code == CLI_OK && dump->out.file_count == before)
+        return cli_missing(dump->cli, "%s: no file of a log stands in it", path);
+    return listing.code;
 }
 
 static int
@@ -244,33 +213,39 @@ run_dump(struct cli *cli)
 {
     struct dump dump = {.cli = cli, .records = cli_flag(cli, "records")};
     if (cli_env(cli) == NULL || compress_ctx_new(&dump.compress) != ERR_OK)
-        return cli_fail(cli, "out of memory");
+        return cli_fail_memory(cli);
     buf_init(&dump.scratch, SCRATCH_MAX);
     arena_init(&dump.arena, ARENA_BYTES);
+    /* What is JSON is YAML too. */
+    dump_out_init(&dump.out, stdout,
+        cli->format == CLI_FORMAT_JSON || cli->format == CLI_FORMAT_YAML,
+        cli->format == CLI_FORMAT_NAME);
     int code = CLI_OK;
-    for (int i = 0; i < cli->arg_count && code == CLI_OK; i++) {
-        if (cli->arg_count > 1)
-            printf("%s\n", cli->args[i]);
-        code = dump_file(&dump, cli->args[i]);
-    }
+    for (int i = 0; i < cli->arg_count && code == CLI_OK; i++)
+        code = dump_path(&dump, cli->args[i], cli->arg_count > 1);
+    dump_out_end(&dump.out);
     arena_fini(&dump.arena);
     buf_fini(&dump.scratch);
     compress_ctx_free(&dump.compress);
-    return code;
+    return code != CLI_OK ? code : dump.problems > 0 ? CLI_FAILED : CLI_OK;
 }
 
 const struct cli_command cli_debug_dump_log = {
     .name = "debug dump-log",
-    .arguments = "FILE...",
-    .summary = "what is in segments, indexes and snapshots",
+    .arguments = "FILE|DIRECTORY...",
+    .summary = "what is in segments, indexes, snapshots and checkpoints, and whether it is sound",
+    .text = "Checksums, the order of offsets, and indexes against their segment are checked; exit "
+            "code 1 when anything is\nwrong. Of a directory every file that belongs to a log is "
+            "shown.\n",
     .options =
         (const struct cli_option[]){
-            {"records", 'r', NULL, "also each record; metadata and groups decoded"},
+            {"records", 'r', NULL, "each record too; those of the broker's own topics decoded"},
             {NULL, 0, NULL, NULL},
         },
     .arguments_min = 1,
     .arguments_max = -1,
-    .examples = "  moldau debug dump-log moldau-data/orders-0/*.log\n"
-                "  moldau debug dump-log -r moldau-data/__cluster_metadata-0/*.log\n",
+    .not_found = "there is no such file",
+    .examples = "  moldau debug dump-log moldau-data/orders-0\n"
+                "  moldau debug dump-log -r moldau-data/__cluster_metadata-0/*.log -o json\n",
     .run = run_dump,
 };
