@@ -778,6 +778,20 @@ broker_coord_unlock(struct broker_req *req, struct coord_shard *shard)
     mutex_unlock(&slot->lock);
 }
 
+void
+broker_coord_each(
+    struct broker_coord *coord, void (*fn)(void *ctx, const struct coord_shard *shard), void *ctx)
+{
+    for (int32_t i = 0; i < SLOTS_MAX; i++) {
+        struct coord_slot *slot = slot_get(coord, i);
+        if (slot == NULL)
+            continue;
+        mutex_lock(&slot->lock);
+        fn(ctx, slot->shard);
+        mutex_unlock(&slot->lock);
+    }
+}
+
 int32_t
 broker_coord_shard_count(const struct broker_coord *coord)
 {

@@ -70,6 +70,10 @@ MUST_USE enum proto_error broker_coord_lock_index(
     struct broker_req *req, int32_t index, struct coord_shard **shard);
 /* Gives the lock back, and sees to flush and timers. */
 void broker_coord_unlock(struct broker_req *req, struct coord_shard *shard);
+/* For metrics, any thread: calls fn for each shard that ever was here, whatever its state, with its
+ * lock held and no other; fn looks and copies. */
+void broker_coord_each(
+    struct broker_coord *coord, void (*fn)(void *ctx, const struct coord_shard *shard), void *ctx);
 /* Indexes below this may have a shard. */
 int32_t broker_coord_shard_count(const struct broker_coord *coord);
 const struct broker_coord_opts *broker_coord_options(const struct broker_coord *coord);

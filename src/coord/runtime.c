@@ -161,6 +161,20 @@ coord_shard_random(struct coord_shard *shard, void *out, size_t len)
     shard->opts.log->random(shard->opts.log_ctx, out, len);
 }
 
+void
+coord_shard_count(struct coord_shard *shard, enum coord_count what, uint64_t n)
+{
+    ASSERT(what < COORD_COUNT_KINDS);
+    shard->counts[what] += n;
+}
+
+uint64_t
+coord_shard_counted(const struct coord_shard *shard, enum coord_count what)
+{
+    ASSERT(what < COORD_COUNT_KINDS);
+    return shard->counts[what];
+}
+
 int64_t
 coord_shard_last_written(const struct coord_shard *shard)
 {

@@ -216,6 +216,17 @@ void coord_shard_reply(struct coord_shard *shard, struct coord_reply *reply, enu
 void coord_shard_timer_set(struct coord_shard *shard, struct coord_timer *timer, int64_t delay_ms);
 void coord_shard_timer_stop(struct coord_shard *shard, struct coord_timer *timer);
 
+/* What a shard did since it was made; stays when it is unloaded. For metrics. */
+enum coord_count {
+    COORD_COUNT_REBALANCES,      /* generations that groups completed */
+    COORD_COUNT_OFFSETS_SET,     /* committed, each partition by itself */
+    COORD_COUNT_OFFSETS_EXPIRED, /* by retention */
+    COORD_COUNT_OFFSETS_DELETED, /* asked for: of offsets, groups, topics */
+    COORD_COUNT_KINDS,
+};
+void coord_shard_count(struct coord_shard *shard, enum coord_count what, uint64_t n);
+uint64_t coord_shard_counted(const struct coord_shard *shard, enum coord_count what);
+
 /* State and log may differ from now on. */
 void coord_shard_doom(struct coord_shard *shard);
 bool coord_shard_is_doomed(const struct coord_shard *shard);

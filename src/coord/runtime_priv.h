@@ -53,6 +53,7 @@ struct coord_shard {
     struct list in_flight;
     struct heap timers;
     struct coord_clean clean;
+    uint64_t counts[COORD_COUNT_KINDS];
 };
 
 /* clean.c */

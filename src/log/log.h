@@ -231,6 +231,8 @@ struct log_producer_info {
 
 void log_producers(
     struct log *log, void (*fn)(void *ctx, const struct log_producer_info *info), void *ctx);
+/* How many are known; 0 also when nobody needed to know since the log was opened. */
+int32_t log_producer_count(const struct log *log);
 /* True and the entry when known. */
 bool log_producer_find(const struct log *log, int64_t producer_id, struct log_producer_info *out);
 void log_producers_expire(struct log *log, int64_t wall_ms);

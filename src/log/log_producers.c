@@ -284,6 +284,12 @@ log_producers(
         producer_state_each(log->producers, each_entry, &each);
 }
 
+int32_t
+log_producer_count(const struct log *log)
+{
+    return log->producers != NULL ? producer_state_count(log->producers) : 0;
+}
+
 bool
 log_producer_find(const struct log *log, int64_t producer_id, struct log_producer_info *out)
 {

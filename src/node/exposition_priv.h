@@ -44,18 +44,6 @@ struct scrape_topic {
     struct replica_traffic traffic;
 };
 
-struct scrape_group_offset {
-    struct str group, topic; /* the arena's */
-    int64_t committed;
-    int64_t lag; /* -1: not known here */
-    int32_t partition;
-};
-
-struct scrape_group {
-    struct str id; /* the arena's */
-    int64_t members;
-};
-
 struct scrape {
     struct exposition *ex;
     struct node *node;
@@ -73,6 +61,7 @@ struct scrape {
     struct scrape_topic *topics;
     int32_t topic_count;
     int64_t topics_left_out;
+    int64_t producers; /* of all replicas */
     int64_t replicas, leaders, offline, under_replicated, under_min_isr, at_min_isr, reassigning;
     struct replica_traffic traffic; /* of all */
     struct replica_manager_metrics manager;

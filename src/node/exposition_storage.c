@@ -16,6 +16,7 @@ add_sums(struct scrape *scrape, const struct meta_partition *meta,
 {
     replica_traffic_add(&scrape->traffic, &now->traffic);
     scrape->replicas++;
+    scrape->producers += now->producers;
     scrape->offline += now->state.offline;
     if (!now->state.leader)
         return;
@@ -274,6 +275,7 @@ put_sums(struct scrape *scrape)
         {METRIC_KAFKA_SERVER_REPLICAMANAGER_ATMINISRPARTITIONCOUNT, scrape->at_min_isr},
         {METRIC_KAFKA_SERVER_REPLICAMANAGER_OFFLINEREPLICACOUNT, scrape->offline},
         {METRIC_KAFKA_SERVER_REPLICAMANAGER_REASSIGNINGPARTITIONS, scrape->reassigning},
+        {METRIC_KAFKA_SERVER_REPLICAMANAGER_PRODUCERIDCOUNT, scrape->producers},
         {METRIC_KAFKA_SERVER_REPLICAMANAGER_ISRSHRINKS_TOTAL, (int64_t)scrape->manager.isr_shrinks},
         {METRIC_KAFKA_SERVER_REPLICAMANAGER_ISREXPANDS_TOTAL, (int64_t)scrape->manager.isr_expands},
     };

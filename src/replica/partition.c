@@ -147,6 +147,7 @@ replica_partition_get_metrics(struct replica_partition *part, struct replica_par
     mutex_lock(&part->mutex);
     out->isr_min = part->isr_min;
     out->segments = part->log != NULL ? log_segment_count(part->log) : 0;
+    out->producers = part->log != NULL ? log_producer_count(part->log) : 0;
     out->traffic = part->traffic;
     mutex_unlock(&part->mutex);
     out->traffic.fetches = get(&part->fetches);

@@ -28,6 +28,7 @@ struct replica_partition_metrics {
     struct replica_partition_state state;
     int32_t isr_min;
     int32_t segments;
+    int32_t producers;
     struct replica_traffic traffic;
 };
 void replica_partition_get_metrics(

@@ -66,8 +66,9 @@ check(const struct group *group, const struct proto_offset_commit_request *reque
     return check_member(group, request, transactional);
 }
 
-/* Queues a record for each partition that can have one, and notes the errors of the others. */
-static void
+/* Queues a record for each partition that can have one, and notes the errors of the others. Gives
+ * how many can. */
+static int32_t
 add_records(struct group_machine *machine, const struct proto_offset_commit_request *request,
     int16_t *errors)
 {
@@ -77,7 +78,7 @@ add_records(struct group_machine *machine, const struct proto_offset_commit_requ
     if (retention_ms != -1) /* any client's number */
         expire_ms = retention_ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + retention_ms;
     size_t metadata_max = (size_t)machine->config->offset_metadata_bytes_max;
-    int32_t at = 0;
+    int32_t at = 0, added = 0;
 
     for (int32_t t = 0; t < request->topics.count; t++) {
         for (int32_t p = 0; p < request->topics.items[t].partitions.count; p++, at++) {
@@ -91,13 +92,16 @@ add_records(struct group_machine *machine, const struct proto_offset_commit_requ
                 .metadata = request->topics.items[t].partitions.items[p].committed_metadata,
             };
             errors[at] = PROTO_ERROR_NONE;
-            if (utf16_len(entry.metadata) > metadata_max)
+            if (utf16_len(entry.metadata) > metadata_max) {
                 errors[at] = PROTO_ERROR_OFFSET_METADATA_TOO_LARGE;
-            else
-                coord_record_add_offset(
-                    machine, request->group_id, request->topics.items[t].name, &entry);
+                continue;
+            }
+            coord_record_add_offset(
+                machine, request->group_id, request->topics.items[t].name, &entry);
+            added++;
         }
     }
+    return added;
 }
 
 static enum proto_error
@@ -138,8 +142,10 @@ coord_group_commit(struct coord_shard *shard, const struct coord_group_caller *c
         if (member != NULL && member->join == NULL)
             coord_member_session_start(member, member->session_timeout_ms);
     }
-    add_records(machine, request, reply->errors);
+    int32_t added = add_records(machine, request, reply->errors);
     err = submit_error(coord_shard_submit(shard, true));
+    if (err == PROTO_ERROR_NONE)
+        coord_shard_count(shard, COORD_COUNT_OFFSETS_SET, (uint64_t)added);
     coord_shard_reply(shard, &reply->base, err);
 }
 
@@ -156,8 +162,10 @@ coord_group_commit_txn(struct coord_shard *shard, const struct coord_group_txn *
     if (err == PROTO_ERROR_NONE && !prepare(request, reply))
         err = PROTO_ERROR_COORDINATOR_NOT_AVAILABLE;
     if (err == PROTO_ERROR_NONE) {
-        add_records(machine, request, reply->errors);
+        int32_t added = add_records(machine, request, reply->errors);
         err = submit_error(coord_shard_submit_txn(shard, txn->producer_id, txn->producer_epoch));
+        if (err == PROTO_ERROR_NONE)
+            coord_shard_count(shard, COORD_COUNT_OFFSETS_SET, (uint64_t)added);
     }
     coord_shard_reply(shard, &reply->base, err);
 }
@@ -205,6 +213,7 @@ delete_topic(struct group *group, const struct proto_offset_delete_request *requ
         } else if (coord_offset_store_get(&machine->offsets, group->id, topic, partition) != NULL ||
                    coord_offsets_pending(machine, group->id, topic, partition)) {
             coord_record_add_offset_tombstone(machine, group->id, topic, partition);
+            coord_shard_count(machine->shard, COORD_COUNT_OFFSETS_DELETED, 1);
         }
     }
     return true;

@@ -71,6 +71,7 @@ struct sweep {
     struct uuid topic_id;      /* zero: any */
     bool all;                  /* everything goes */
     bool kept;                 /* out: something stayed */
+    uint64_t taken;            /* out: of this piece */
 };
 
 static bool
@@ -93,6 +94,7 @@ sweep_piece(struct sweep *sweep, const struct offset_store *store, struct str gr
 {
     const struct offset_group *group = coord_offset_store_group(store, group_id);
     sweep->kept = false;
+    sweep->taken = 0;
     if (group == NULL)
         return false;
     for (struct offset_topic *t = group->topics; t != NULL; t = t->hh.next) {
@@ -101,11 +103,13 @@ sweep_piece(struct sweep *sweep, const struct offset_store *store, struct str gr
         for (int32_t i = 0; i < t->count; i++) {
             if (coord_shard_added_bytes(sweep->machine->shard) >= TOMBSTONE_PIECE_BYTES)
                 return true;
-            if (sweep_takes(sweep, group_id, t, &t->entries[i]))
+            if (sweep_takes(sweep, group_id, t, &t->entries[i])) {
                 coord_record_add_offset_tombstone(
                     sweep->machine, group_id, t->name, t->entries[i].partition);
-            else
+                sweep->taken++;
+            } else {
                 sweep->kept = true;
+            }
         }
     }
     return false;
@@ -120,6 +124,9 @@ sweep_group(struct sweep *sweep, const struct offset_store *store, struct str gr
         more = sweep_piece(sweep, store, group_id);
         if (coord_shard_submit(sweep->machine->shard, true) != ERR_OK)
             return false; /* nothing happened to this piece; another time */
+        coord_shard_count(sweep->machine->shard,
+            sweep->group != NULL ? COORD_COUNT_OFFSETS_EXPIRED : COORD_COUNT_OFFSETS_DELETED,
+            sweep->taken);
         if (coord_shard_is_doomed(sweep->machine->shard))
             return false;
     } while (more);

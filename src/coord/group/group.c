@@ -372,6 +372,7 @@ coord_group_next_generation(struct group *group)
     bool empty = group->members == NULL;
     ASSERT(coord_group_state(group) == GROUP_PREPARING_REBALANCE);
     group->generation++;
+    coord_shard_count(group->machine->shard, COORD_COUNT_REBALANCES, 1);
     bool ok =
         coord_group_set_protocol_name(group, empty ? STR_NULL : coord_group_select_protocol(group));
     ok = ok && coord_group_compute_topics(group);

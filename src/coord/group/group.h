@@ -152,12 +152,32 @@ MUST_USE bool coord_group_topic_deleted(
 
 /* ---- for tests and metrics ---- */
 
+/* States of classic groups. */
+enum coord_group_state {
+    COORD_GROUP_EMPTY,
+    COORD_GROUP_PREPARING_REBALANCE,
+    COORD_GROUP_COMPLETING_REBALANCE,
+    COORD_GROUP_STABLE,
+    COORD_GROUP_DEAD,
+    COORD_GROUP_STATES,
+};
+
 struct coord_group_counts {
     int64_t groups;
     int64_t offsets;
     int64_t members;
+    int64_t by_state[COORD_GROUP_STATES]; /* classic groups */
 };
 struct coord_group_counts coord_group_counts_get(const struct coord_shard *shard);
+
+/* Every group, then every committed offset, those of one group and topic next to each other; texts
+ * are views for the call. A function that returns false ends its half. They only copy. */
+struct coord_group_visitor {
+    bool (*group)(void *ctx, struct str id, int32_t members);
+    bool (*offset)(void *ctx, struct str id, struct str topic, int32_t partition, int64_t offset);
+    void *ctx;
+};
+void coord_group_visit(const struct coord_shard *shard, const struct coord_group_visitor *visitor);
 
 /* What the log would give back of this shard, as text, sorted: groups, generations, members,
  * assignments, offsets. Two shards that replay the same log dump the same. */

@@ -101,8 +101,39 @@ coord_group_counts_get(const struct coord_shard *shard)
     for (const struct group *g = machine->groups; g != NULL; g = g->hh.next) {
         counts.groups++;
         counts.members += coord_group_size(g);
+        if (g->kind == GROUP_CLASSIC)
+            counts.by_state[coord_group_state(g)]++;
     }
     return counts;
+}
+
+_Static_assert((int)GROUP_EMPTY == (int)COORD_GROUP_EMPTY, "group_state is coord_group_state");
+_Static_assert((int)GROUP_STABLE == (int)COORD_GROUP_STABLE, "group_state is coord_group_state");
+_Static_assert((int)GROUP_DEAD == (int)COORD_GROUP_DEAD, "group_state is coord_group_state");
+
+static bool
+visit_offsets(const struct offset_group *group, const struct coord_group_visitor *visitor)
+{
+    for (const struct offset_topic *t = group->topics; t != NULL; t = t->hh.next) {
+        for (int32_t i = 0; i < t->count; i++) {
+            const struct offset_entry *entry = &t->entries[i];
+            if (!visitor->offset(visitor->ctx, group->id, t->name, entry->partition, entry->offset))
+                return false;
+        }
+    }
+    return true;
+}
+
+void
+coord_group_visit(const struct coord_shard *shard, const struct coord_group_visitor *visitor)
+{
+    const struct group_machine *machine = coord_group_of(shard);
+    const struct group *g = machine->groups;
+    const struct offset_group *o = machine->offsets.groups;
+    while (g != NULL && visitor->group(visitor->ctx, g->id, coord_group_size(g)))
+        g = g->hh.next;
+    while (o != NULL && visit_offsets(o, visitor))
+        o = o->hh.next;
 }
 
 /* ---- dump ---- */
