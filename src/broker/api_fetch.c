@@ -259,8 +259,13 @@ static void
 fetch_ended(struct broker_req *req)
 {
     struct broker_park *park = req->state;
+    struct fetch *f = CONTAINER_OF(park, struct fetch, park);
 
-    fetch_run(CONTAINER_OF(park, struct fetch, park));
+    /* A partition that is not to be waited for: what there is goes now. */
+    for (int32_t i = 0; i < park->count; i++)
+        if (park->slots[i].ended && park->slots[i].why != REPLICA_WAKE_REACHED)
+            f->deadline_ms = 0;
+    fetch_run(f);
 }
 
 /* ---- the request ---- */

@@ -190,6 +190,7 @@ node_stop(struct node *node, int64_t drain_ms)
     http_server_stop(&node->http);
     /* First, because a parked join would hold the connections for as long as a rebalance takes. */
     broker_coord_stop(node->coord);
+    replica_manager_release_readers(node->replicas);
     drain_net(node, drain_ms);
     leave_cluster(node);
     replica_manager_stop(node->replicas);

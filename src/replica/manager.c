@@ -588,6 +588,20 @@ stop_one(void *ctx, struct replica_partition *part)
     replica_partition_resign(part);
 }
 
+static void
+release_one(void *ctx, struct replica_partition *part)
+{
+    (void)ctx;
+    replica_partition_release_readers(part);
+}
+
+void
+replica_manager_release_readers(struct replica_manager *mgr)
+{
+    atomic_store(&mgr->shared.closing, true);
+    replica_manager_each(mgr, release_one, NULL);
+}
+
 void
 replica_manager_stop(struct replica_manager *mgr)
 {

@@ -63,6 +63,9 @@ void replica_manager_apply(
 /* Any thread, any lock: a log directory went offline (log_manager_opts.dir_failed). Its partitions
  * are taken out of service soon, on the pool. */
 void replica_manager_dir_failed(struct replica_manager *mgr);
+/* The node is about to stop: who waits for records that were not appended yet ends now (RESIGNED),
+ * and nobody will wait for such again. What was appended is still flushed and acknowledged. */
+void replica_manager_release_readers(struct replica_manager *mgr);
 /* Ends every waiter (RESIGNED), refuses what comes, writes the high watermarks. Flushes that run
  * end by themselves: free the pool before the manager. */
 void replica_manager_stop(struct replica_manager *mgr);

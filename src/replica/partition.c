@@ -228,6 +228,13 @@ replica_waiter_init(struct replica_waiter *waiter, enum replica_watermark which,
     waiter->armed = false;
 }
 
+/* For more than was appended, and not only for what was appended to be flushed or replicated. */
+static bool
+awaits_records(const struct replica_partition *part, const struct replica_waiter *waiter)
+{
+    return waiter->offset > log_end_offset(part->log);
+}
+
 bool
 replica_partition_wait(struct replica_partition *part, int32_t leader_epoch,
     struct replica_waiter *waiter, enum replica_wake *why)
@@ -244,6 +251,8 @@ replica_partition_wait(struct replica_partition *part, int32_t leader_epoch,
         *why = REPLICA_WAKE_RESIGNED;
     } else if (watermark(part, waiter->watermark) >= waiter->offset) {
         *why = REPLICA_WAKE_REACHED;
+    } else if (atomic_load(&part->shared->closing) && awaits_records(part, waiter)) {
+        *why = REPLICA_WAKE_RESIGNED;
     } else {
         waiter->armed = true;
         list_push(&part->waiters[waiter->watermark], &waiter->link);
@@ -297,6 +306,25 @@ collect_all(struct replica_partition *part, struct list *woken)
             LIST_ENTRY(node, struct replica_waiter, link)->armed = false;
         list_splice(woken, &part->waiters[i]);
     }
+}
+
+void
+replica_partition_release_readers(struct replica_partition *part)
+{
+    struct list woken;
+    list_init(&woken);
+    mutex_lock(&part->mutex);
+    for (int i = 0; part->log != NULL && i < 3; i++)
+        LIST_FOREACH (&part->waiters[i], node) {
+            struct replica_waiter *waiter = LIST_ENTRY(node, struct replica_waiter, link);
+            if (!awaits_records(part, waiter))
+                continue;
+            list_remove(node);
+            list_push(&woken, node);
+            waiter->armed = false;
+        }
+    mutex_unlock(&part->mutex);
+    replica_waiters_fire(&woken, REPLICA_WAKE_RESIGNED);
 }
 
 void

@@ -35,6 +35,7 @@ struct replica_shared {
     void (*failed)(void *ctx, struct replica_partition *part, enum err err);
     void *ctx;
     _Atomic uint64_t isr_shrinks, isr_expands;
+    atomic_bool closing; /* nobody waits any more for records that are not there yet */
 };
 
 /* Where each follower is: empty while this node is the only replica. The door for replication: a
@@ -119,6 +120,8 @@ struct log *replica_partition_down(
 /* The end of the node: no role, no waiters, nothing is accepted; a flush that runs still ends well.
  */
 void replica_partition_resign(struct replica_partition *part);
+/* Ends the waiters for records that were not appended yet (RESIGNED). No lock held. */
+void replica_partition_release_readers(struct replica_partition *part);
 /* Tells of a failure that took it down. No lock held. */
 void replica_partition_report(struct replica_partition *part, enum err err);
 

@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 def binary():
-    return os.environ.get("MOLDAU") or os.path.join(ROOT, "build/release/src/node/moldau")
+    return os.path.abspath(os.environ.get("MOLDAU") or os.path.join(ROOT, "build/release/src/node/moldau"))
 
 
 def free_port():
@@ -186,4 +186,9 @@ def started(**options):
 
 
 def finished(server):
+    """A node that ends badly fails its tests: sanitizers tell what they found by the exit code."""
+    code = server.stop()
+    tail = server.log_tail()
     server.close()
+    if server.kind == "moldau" and code not in (None, 0):
+        raise AssertionError(f"moldau ended with {code}:\n{tail}")

@@ -65,7 +65,8 @@ def main(setup=None, teardown=None):
             start = time.monotonic()
             try:
                 if blocked:
-                    raise AssertionError("set-up failed: " + blocked)
+                    reason, blocked = blocked, "the reason is above"
+                    raise AssertionError("set-up failed: " + reason)
                 function(*([context] if setup else []))
                 print(f"ok {number} - {function.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
             except Skip as e:
