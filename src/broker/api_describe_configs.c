@@ -21,7 +21,7 @@ typedef struct proto_describe_configs_response_describe_configs_resource_result 
 typedef struct proto_describe_configs_response_describe_configs_synonym synonym_out;
 typedef struct proto_describe_configs_request_describe_configs_resource resource_in;
 
-enum { SYNONYMS_MAX = 4 * (CONFIG_SYNONYMS_MAX + 1) + 2 };
+enum { SYNONYMS_MAX = 4 * (CONFIG_SYNONYMS_MAX + 2) + 2 };
 
 struct describe {
     struct broker_req *req;
@@ -64,31 +64,55 @@ scaled(struct describe *d, struct str value, int64_t factor)
     return arena_printf(d->req->arena, "%lld", (long long)(n < 0 ? n : n * factor));
 }
 
-/* One broker key: dynamic for this broker, dynamic default, static, built-in. Returns the values in
- * *list; unscaled, as Kafka shows them under the synonym's own name. */
-static void
-broker_key_add(struct describe *d, const struct config_def *shown_as, struct str key,
-    synonym_out *list, int32_t *count)
+/* The value of a broker key from one source; null when that has none. */
+static struct str
+value_from(const struct describe *d, enum meta_config_source source, struct str key)
 {
     const struct broker_req *req = d->req;
     const struct meta_config_rules *rules = broker_rules(req->broker);
-    char id_text[16];
-    struct buf id;
-    buf_init(&id, sizeof id_text);
-    buf_printf(&id, "%d", (int)broker_config(req->broker)->node_id);
-    struct str value = meta_image_config(
-        req->image, META_RESOURCE_BROKER, (struct str){(const char *)id.data, id.len}, key);
-    buf_fini(&id);
-    if (!d->cluster_default && !str_is_null(value))
-        synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_DYNAMIC_BROKER);
-    value = meta_image_config(req->image, META_RESOURCE_BROKER, STR(""), key);
-    if (!str_is_null(value))
-        synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_DYNAMIC_DEFAULT);
-    if (d->cluster_default)
-        return;
-    value = rules->static_value(rules->ctx, key);
-    if (!str_is_null(value))
-        synonym_add(list, count, shown_as, key, value, META_CONFIG_SOURCE_STATIC);
+    char id[16];
+    switch (source) {
+    case META_CONFIG_SOURCE_DYNAMIC_BROKER:
+        snprintf(id, sizeof id, "%d", (int)broker_config(req->broker)->node_id);
+        return meta_image_config(req->image, META_RESOURCE_BROKER, str_of(id), key);
+    case META_CONFIG_SOURCE_DYNAMIC_DEFAULT:
+        return meta_image_config(req->image, META_RESOURCE_BROKER, STR(""), key);
+    case META_CONFIG_SOURCE_STATIC: {
+        struct str value = rules->static_value(rules->ctx, key);
+        bool older_name = str_is_null(value) && str_eq_z(key, "broker.id");
+        return older_name ? rules->static_value(rules->ctx, STR("node.id")) : value;
+    }
+    case META_CONFIG_SOURCE_DEFAULT:
+        return rules->default_value(rules->ctx, META_RESOURCE_BROKER, key);
+    case META_CONFIG_SOURCE_NONE:
+    case META_CONFIG_SOURCE_TOPIC:
+    case META_CONFIG_SOURCE_LOGGER:
+    case META_CONFIG_SOURCE_CLIENT_METRICS:
+    case META_CONFIG_SOURCE_GROUP: break;
+    }
+    UNREACHABLE();
+}
+
+/* The broker's values behind a key: source by source, in each the names in order of precedence;
+ * unscaled, as Kafka shows them under the synonym's own name. What stands before the first of the
+ * first name is left out, as Kafka does. */
+static void
+broker_keys_add(struct describe *d, const struct config_def *def, const struct str *names,
+    int name_count, synonym_out *list, int32_t *count)
+{
+    static const enum meta_config_source sources[] = {META_CONFIG_SOURCE_DYNAMIC_BROKER,
+        META_CONFIG_SOURCE_DYNAMIC_DEFAULT, META_CONFIG_SOURCE_STATIC, META_CONFIG_SOURCE_DEFAULT};
+    bool begun = false;
+    for (size_t s = 0; s < COUNT_OF(sources); s++) {
+        if (d->cluster_default && sources[s] != META_CONFIG_SOURCE_DYNAMIC_DEFAULT)
+            continue;
+        for (int i = 0; i < name_count; i++) {
+            struct str value = value_from(d, sources[s], names[i]);
+            begun = begun || (i == 0 && !str_is_null(value));
+            if (begun && !str_is_null(value))
+                synonym_add(list, count, def, names[i], value, sources[s]);
+        }
+    }
 }
 
 /* A group's "consumer.session.timeout.ms" falls back to the broker's "group.consumer.session...".
@@ -100,38 +124,39 @@ group_synonym(struct describe *d, const struct config_def *def)
     return config_def_find(CONFIG_SCOPE_BROKER, name);
 }
 
-/* The built-in default, as Kafka shows it: a broker key's own; another key's under its first broker
- * synonym, when that one has a default; retention's under the hours. */
+/* Broker keys that give a value to another one, in another unit. */
+static const struct older {
+    const char *key;
+    const char *names[2];
+} older_units[] = {
+    {"log.flush.interval.ms", {"log.flush.scheduler.interval.ms"}},
+    {"log.retention.ms", {"log.retention.minutes", "log.retention.hours"}},
+    {"log.roll.jitter.ms", {"log.roll.jitter.hours"}},
+    {"log.roll.ms", {"log.roll.hours"}},
+};
+
 static void
-default_add(struct describe *d, const struct config_def *def, synonym_out *list, int32_t *count)
+older_units_add(const struct config_def *def, struct str *names, int *count)
 {
-    const struct config_def *shown_as = def;
-    if (def->scope == CONFIG_SCOPE_GROUP) {
-        const struct config_def *of_broker = group_synonym(d, def);
-        shown_as = of_broker != NULL ? of_broker : def;
-    } else if (def->scope != CONFIG_SCOPE_BROKER) {
-        if (def->synonyms[0].name == NULL)
-            return;
-        shown_as = config_def_find(CONFIG_SCOPE_BROKER, str_of(def->synonyms[0].name));
-    }
-    if (shown_as != NULL && strcmp(shown_as->name, "log.retention.ms") == 0)
-        shown_as = config_def_find(CONFIG_SCOPE_BROKER, STR("log.retention.hours"));
-    if (shown_as != NULL && shown_as->default_value != NULL)
-        synonym_add(list, count, def, str_of(shown_as->name), str_of(shown_as->default_value),
-            META_CONFIG_SOURCE_DEFAULT);
+    for (size_t i = 0; i < COUNT_OF(older_units); i++)
+        for (size_t j = 0; strcmp(def->name, older_units[i].key) == 0 && j < 2; j++)
+            if (older_units[i].names[j] != NULL)
+                names[(*count)++] = str_of(older_units[i].names[j]);
 }
 
 /* All values of a key in order of precedence; the first one is in force. */
 static int32_t
 synonyms_find(struct describe *d, const struct config_def *def, synonym_out *list)
 {
-    const struct broker_req *req = d->req;
-    struct str key = str_of(def->name);
+    struct str names[2 + CONFIG_SYNONYMS_MAX];
+    int name_count = 0;
     int32_t count = 0;
     if (def->scope == CONFIG_SCOPE_BROKER) {
-        broker_key_add(d, def, key, list, &count);
+        names[name_count++] = str_of(def->name);
+        older_units_add(def, names, &name_count);
     } else {
-        struct str own = meta_image_config(req->image, d->type, d->resource->resource_name, key);
+        struct str key = str_of(def->name);
+        struct str own = meta_image_config(d->req->image, d->type, d->resource->resource_name, key);
         enum meta_config_source source = def->scope == CONFIG_SCOPE_TOPIC ? META_CONFIG_SOURCE_TOPIC
                                          : def->scope == CONFIG_SCOPE_GROUP
                                              ? META_CONFIG_SOURCE_GROUP
@@ -139,12 +164,15 @@ synonyms_find(struct describe *d, const struct config_def *def, synonym_out *lis
         if (!str_is_null(own))
             synonym_add(list, &count, def, key, own, source);
     }
-    for (int i = 0; i < CONFIG_SYNONYMS_MAX && def->synonyms[i].name != NULL; i++)
-        broker_key_add(d, def, str_of(def->synonyms[i].name), list, &count);
     if (def->scope == CONFIG_SCOPE_GROUP && group_synonym(d, def) != NULL)
-        broker_key_add(d, def, str_of(group_synonym(d, def)->name), list, &count);
-    if (!d->cluster_default)
-        default_add(d, def, list, &count);
+        names[name_count++] = str_of(group_synonym(d, def)->name);
+    for (int i = 0; i < CONFIG_SYNONYMS_MAX && def->synonyms[i].name != NULL; i++)
+        names[name_count++] = str_of(def->synonyms[i].name);
+    broker_keys_add(d, def, names, name_count, list, &count);
+    /* A group's key that the broker knows by no name of its own has its own default. */
+    if (def->scope == CONFIG_SCOPE_GROUP && name_count == 0 && def->default_value != NULL)
+        synonym_add(list, &count, def, str_of(def->name), str_of(def->default_value),
+            META_CONFIG_SOURCE_DEFAULT);
     return count;
 }
 
@@ -185,6 +213,12 @@ entry_fill(struct describe *d, const struct config_def *def, entry_out *out)
     out->config_type = (int8_t)def->type;
     /* A built-in default is the key's own, in the key's own unit. */
     out->value = shown(def, str_of(def->default_value));
+    if (!set && def->scope == CONFIG_SCOPE_TOPIC) {
+        struct meta_config_value value =
+            meta_config_topic(d->req->image, broker_rules(d->req->broker),
+                broker_config(d->req->broker)->node_id, d->resource->resource_name, out->name);
+        out->value = scaled(d, value.value, factor_of(def, value.key));
+    }
     out->config_source = META_CONFIG_SOURCE_DEFAULT;
     if (set) {
         out->config_source = list[0].source;

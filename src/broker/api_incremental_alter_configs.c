@@ -1,135 +1,95 @@
-/* IncrementalAlterConfigs (44): sets, deletes, appends to and subtracts from single keys.
- *
- * The controller decides, but for what concerns one broker only: its own resource must be asked of
- * it, and its logger is changed at once. What is refused or done here is left out of the request
- * that goes to the controller, and added to its answer. */
+/* IncrementalAlterConfigs (44): sets, deletes, appends to and subtracts from single keys; see
+ * config_alter.h. */
 #include "broker/broker.h"
-#include "broker/config_resource.h"
-#include "broker/err_map.h"
-#include "proto/api_keys.h"
+#include "broker/config_alter.h"
 #include "proto/incremental_alter_configs_request.h"
 #include "proto/incremental_alter_configs_response.h"
-#include "proto/error_codes.h"
+#include "proto/api_keys.h"
 
 /* Short names: the generated ones are longer than a line. */
 typedef struct proto_incremental_alter_configs_request_alter_configs_resource resource_in;
 typedef struct proto_incremental_alter_configs_response_alter_configs_resource_response result_out;
 
-/* In the request's arena. */
-struct split {
-    struct proto_incremental_alter_configs_request forward; /* for the controller */
-    result_out *here;                                       /* room for all */
-    int32_t here_count;
-};
-
-static void
-result_set(result_out *out, const resource_in *resource, enum proto_error code, struct str why)
-{
-    proto_init(
-        &proto_incremental_alter_configs_response_alter_configs_resource_response_schema, out);
-    out->resource_type = resource->resource_type;
-    out->resource_name = resource->resource_name;
-    out->error_code = (int16_t)code;
-    out->error_message = code == PROTO_ERROR_NONE ? STR_NULL : why;
-}
-
-static enum proto_error
-logger_alter(struct broker_req *req, const resource_in *resource, struct str *why)
+static const void *
+forward(struct broker_req *req, const struct broker_config_alter *alter)
 {
     const struct proto_incremental_alter_configs_request *msg = req->msg;
-    if (!broker_resource_is_here(req, resource->resource_name, false, why))
-        return PROTO_ERROR_INVALID_REQUEST;
-    /* All are checked before the first is changed. */
-    for (int pass = 0; pass < 2; pass++) {
-        for (int32_t i = 0; i < resource->configs.count; i++) {
-            bool check_only = pass == 0 || msg->validate_only;
-            enum proto_error code = broker_logger_alter(req, resource->configs.items[i].name,
-                resource->configs.items[i].config_operation, resource->configs.items[i].value,
-                check_only, why);
-            if (code != PROTO_ERROR_NONE)
-                return code;
-        }
-    }
-    return PROTO_ERROR_NONE;
+    struct proto_incremental_alter_configs_request *out = arena_alloc(req->arena, sizeof *out);
+    resource_in *resources = arena_calloc(req->arena, (size_t)alter->count, sizeof *resources);
+    if (out == NULL || resources == NULL)
+        return NULL;
+    *out = *msg;
+    out->resources.items = resources;
+    out->resources.count = 0;
+    for (int32_t i = 0; i < alter->count; i++)
+        if (!alter->targets[i].settled)
+            resources[out->resources.count++] = msg->resources.items[i];
+    return out;
 }
 
-/* True: settled here, with *code. */
 static bool
-settle(struct broker_req *req, const resource_in *resource, enum proto_error *code, struct str *why)
+result(const void *response, int32_t nth, enum proto_error *code, struct str *why)
 {
-    if (resource->resource_type == META_RESOURCE_BROKER_LOGGER) {
-        *code = logger_alter(req, resource, why);
-        return true;
-    }
-    if (resource->resource_type != META_RESOURCE_BROKER || resource->resource_name.len == 0)
+    const struct proto_incremental_alter_configs_response *theirs = response;
+    if (nth >= theirs->responses.count)
         return false;
-    *code = PROTO_ERROR_INVALID_REQUEST;
-    return !broker_resource_is_here(req, resource->resource_name, false, why);
+    *code = (enum proto_error)theirs->responses.items[nth].error_code;
+    *why = theirs->responses.items[nth].error_message;
+    return true;
 }
 
 static void
-answered(struct broker_req *req, enum err err, void *response_of_controller)
+reply(struct broker_req *req, const struct broker_config_alter *alter)
 {
-    struct proto_incremental_alter_configs_response *theirs = response_of_controller, response;
-    struct split *split = req->state;
-    struct str why = STR_NULL;
-    enum proto_error code = broker_code_of_controller(err);
-    int32_t count = split->here_count;
-
-    proto_init(&proto_incremental_alter_configs_response_schema, &response);
-    int32_t more = err == ERR_OK ? theirs->responses.count : split->forward.resources.count;
-    result_out *outs = arena_calloc(req->arena, (size_t)(count + more), sizeof *outs);
+    struct proto_incremental_alter_configs_response response;
+    result_out *outs = arena_calloc(req->arena, (size_t)alter->count, sizeof *outs);
     if (outs == NULL) {
         broker_req_close(req, "out of memory");
         return;
     }
-    if (count > 0)
-        memcpy(outs, split->here, (size_t)count * sizeof *outs);
-    if (err != ERR_OK)
-        why = str_of(proto_error_text((int16_t)code));
-    for (int32_t i = 0; i < more; i++) {
-        if (err == ERR_OK)
-            outs[count + i] = theirs->responses.items[i];
-        else
-            result_set(&outs[count + i], &split->forward.resources.items[i], code, why);
+    for (int32_t i = 0; i < alter->count; i++) {
+        outs[i].resource_type = alter->targets[i].type;
+        outs[i].resource_name = alter->targets[i].name;
+        outs[i].error_code = (int16_t)alter->targets[i].code;
+        outs[i].error_message = alter->targets[i].why;
     }
+    proto_init(&proto_incremental_alter_configs_response_schema, &response);
     response.responses.items = outs;
-    response.responses.count = count + more;
+    response.responses.count = alter->count;
     broker_req_reply(req, &response);
+}
+
+static enum err
+read_resource(
+    struct broker_req *req, const resource_in *resource, struct broker_config_target *target)
+{
+    enum err err = broker_config_target_init(
+        req, target, resource->resource_type, resource->resource_name, resource->configs.count);
+    for (int32_t i = 0; err == ERR_OK && i < target->count; i++)
+        target->entries[i] = (struct broker_config_entry){.key = resource->configs.items[i].name,
+            .op = resource->configs.items[i].config_operation,
+            .value = resource->configs.items[i].value};
+    return err;
 }
 
 static void
 handle(struct broker_req *req)
 {
     const struct proto_incremental_alter_configs_request *msg = req->msg;
-    size_t count = (size_t)msg->resources.count;
-    struct split *split = arena_alloc(req->arena, sizeof *split);
-    resource_in *forward = arena_calloc(req->arena, count, sizeof *forward);
-    result_out *here = arena_calloc(req->arena, count, sizeof *here);
-    if (split == NULL || forward == NULL || here == NULL) {
+    struct broker_config_alter *alter = broker_config_alter_new(req, msg->resources.count);
+    enum err err = alter == NULL ? ERR_NOMEM : ERR_OK;
+    for (int32_t i = 0; err == ERR_OK && i < msg->resources.count; i++)
+        err = read_resource(req, &msg->resources.items[i], &alter->targets[i]);
+    if (err != ERR_OK) {
         broker_req_close(req, "out of memory");
         return;
     }
-    *split = (struct split){.forward = *msg, .here = here};
-    split->forward.resources.items = forward;
-    split->forward.resources.count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const resource_in *resource = &msg->resources.items[i];
-        enum proto_error code = PROTO_ERROR_NONE;
-        struct str why = STR_NULL;
-        if (settle(req, resource, &code, &why))
-            result_set(&here[split->here_count++], resource, code, why);
-        else
-            forward[split->forward.resources.count++] = *resource;
-    }
-    req->state = split;
-    if (split->forward.resources.count > 0) {
-        broker_ask_controller(req, req->api->key, req->version, &split->forward, answered);
-        return;
-    }
-    struct proto_incremental_alter_configs_response empty;
-    proto_init(&proto_incremental_alter_configs_response_schema, &empty);
-    answered(req, ERR_OK, &empty);
+    alter->validate_only = msg->validate_only;
+    alter->incremental = true;
+    alter->forward = forward;
+    alter->result = result;
+    alter->reply = reply;
+    broker_config_alter_run(req, alter);
 }
 
 const struct broker_api broker_api_incremental_alter_configs = {

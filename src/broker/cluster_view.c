@@ -31,8 +31,9 @@ broker_topic_name_problem(struct arena *arena, struct str name)
     if (str_eq(name, STR(".")) || str_eq(name, STR("..")))
         return arena_printf(arena, "Topic name is invalid: '%.*s' is not allowed", STR_FMT(name));
     if (name.len > LIMIT_TOPIC_NAME)
-        return arena_printf(
-            arena, "Topic name is invalid: it is longer than %d characters", LIMIT_TOPIC_NAME);
+        return arena_printf(arena,
+            "Topic name is invalid: the length of '%.*s' is longer than the max allowed length %d",
+            STR_FMT(name), LIMIT_TOPIC_NAME);
     return arena_printf(arena,
         "Topic name is invalid: '%.*s' contains one or more characters other than ASCII "
         "alphanumerics, '.', '_' and '-'",

@@ -4,7 +4,7 @@
 #include "broker/broker.h"
 #include "meta/config_def.h"
 
-enum { OP_SET = 0, OP_DELETE = 1 };
+enum { OP_SET = 0, OP_DELETE = 1, OP_APPEND = 2, OP_SUBTRACT = 3 };
 
 bool
 broker_resource_is_here(
@@ -17,13 +17,13 @@ broker_resource_is_here(
         return empty_allowed;
     }
     if (!config_parse_i64(name, &id)) {
-        *why = arena_printf(req->arena, "%s id must be an integer, but it is: %.*s",
-            empty_allowed ? "Broker" : "Node", STR_FMT(name));
+        *why = arena_printf(
+            req->arena, "Broker id must be an integer, but it is: %.*s", STR_FMT(name));
         return false;
     }
     if (id != self) {
-        *why = arena_printf(req->arena, "Unexpected broker id, expected %d%s, but received %.*s",
-            (int)self, empty_allowed ? " or empty string" : "", STR_FMT(name));
+        *why = arena_printf(req->arena, "Unexpected broker id, expected %d%s but received %.*s",
+            (int)self, empty_allowed ? " or empty string," : "", STR_FMT(name));
         return false;
     }
     return true;
@@ -47,16 +47,22 @@ enum proto_error
 broker_logger_alter(struct broker_req *req, struct str logger, int8_t op, struct str level,
     bool validate_only, struct str *why)
 {
+    if (op == OP_APPEND || op == OP_SUBTRACT) {
+        *why =
+            arena_printf(req->arena, "%s operation is not allowed for the BROKER_LOGGER resource",
+                op == OP_APPEND ? "APPEND" : "SUBTRACT");
+        return PROTO_ERROR_INVALID_REQUEST;
+    }
+    if (op != OP_SET && op != OP_DELETE) {
+        *why = arena_printf(req->arena, "Unknown operations type %d", (int)op);
+        return PROTO_ERROR_INVALID_REQUEST;
+    }
     if (!str_eq(logger, STR("root"))) {
         *why = arena_printf(req->arena, "Logger %.*s does not exist!", STR_FMT(logger));
         return PROTO_ERROR_INVALID_CONFIG;
     }
     if (op == OP_DELETE) {
         *why = STR("Removing the log level of the root logger is not allowed");
-        return PROTO_ERROR_INVALID_REQUEST;
-    }
-    if (op != OP_SET) {
-        *why = STR("Only SET and DELETE are allowed for the BROKER_LOGGER resource");
         return PROTO_ERROR_INVALID_REQUEST;
     }
     /* FATAL is one of Kafka's levels: the least that we can say. */

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
 
 /* Numbers are those of DescribeConfigs. */
@@ -78,9 +79,11 @@ const struct config_def *config_def_nearest(enum config_scope scope, struct str 
 
 const char *config_type_name(enum config_type type);
 
-/* Checks a value's syntax and range. On false `why` has a text such as "must be at least 1"
+/* Checks a value's syntax and range. On false `why` has a text such as "Value must be at least 1"
  * (terminated, cut to size). */
 bool config_value_check(const struct config_def *def, struct str value, char *why, size_t size);
+/* The same; on false a whole sentence, as Kafka puts it, is added to `why`. */
+bool config_value_explain(const struct config_def *def, struct str value, struct buf *why);
 
 /* Strict parsers, spaces around the value allowed: false leaves *out untouched. */
 bool config_parse_bool(struct str value, bool *out);

@@ -1,11 +1,7 @@
 /* meta/config_rules.c - what the table says, in the shape that the controller asks. Pure. */
 #include "meta/config_rules.h"
 
-#include <stdio.h>
-
 #include "meta/config_def.h"
-
-enum { WHY_SIZE = 256 };
 
 static bool
 scope_of(int8_t resource_type, enum config_scope *scope)
@@ -30,19 +26,17 @@ static enum err
 rules_validate(void *ctx, int8_t resource_type, struct str key, struct str value, struct buf *why)
 {
     const struct config_def *def = find(resource_type, key);
-    char text[WHY_SIZE];
     (void)ctx;
     if (def == NULL)
         /* Apache accepts any key of a broker that it does not know: plug-ins have their own. */
         return resource_type == META_RESOURCE_BROKER ? ERR_OK : ERR_NOTFOUND;
     if (resource_type == META_RESOURCE_BROKER && def->mode == CONFIG_MODE_READ_ONLY) {
-        buf_append_z(why, "this key can only be set in the node's own configuration");
+        buf_append_z(why, "Cannot update these configs dynamically: [");
+        buf_append_z(why, def->name);
+        buf_append_z(why, "]");
         return ERR_INVALID;
     }
-    if (str_is_null(value) || config_value_check(def, value, text, sizeof text))
-        return ERR_OK;
-    buf_append_z(why, text);
-    return ERR_INVALID;
+    return str_is_null(value) || config_value_explain(def, value, why) ? ERR_OK : ERR_INVALID;
 }
 
 static bool

@@ -40,6 +40,34 @@ struct meta_name {
 MUST_USE enum err meta_names_new(struct arena *arena, int32_t count, struct meta_name **out);
 void meta_names_mark(struct meta_name *names, int32_t count);
 
+/* ---- configuration: controller_configs.c and controller_config_checks.c ---- */
+
+struct meta_verdict {
+    enum proto_error error;
+    struct str message;
+};
+struct meta_config_change {
+    struct str key;
+    int8_t op;
+    struct str value;
+    struct str result; /* the override that it makes; null: none */
+};
+struct meta_config_target {
+    int8_t type;
+    struct str name;
+    int32_t count;
+    struct meta_config_change *changes; /* no key twice */
+};
+/* One value on its own. */
+struct meta_verdict meta_check_config(
+    const struct meta_op *op, int8_t type, struct str key, struct str value);
+/* All that will be set, on its own and together. */
+struct meta_verdict meta_check_config_values(
+    const struct meta_op *op, const struct meta_config_target *target);
+/* The same, and that there is such a resource. */
+struct meta_verdict meta_check_configs(
+    const struct meta_op *op, const struct meta_config_target *target);
+
 /* controller_elect.c */
 /* Gives the partition a new leader. One that comes from outside the in-sync set (an eligible
  * leader, KIP-966) becomes the set; the eligible ones are then no longer needed. */

@@ -1,4 +1,4 @@
-/* meta/controller_topics.c - CreateTopics, DeleteTopics, CreatePartitions: from request to records.
+/* meta/controller_topics.c - CreateTopics and CreatePartitions: from request to records.
  *
  * Topics of one request are judged one by one; those that are fine are made, the others answered
  * with their error. What the whole operation may add is bounded first. Pure. */
@@ -13,16 +13,11 @@
 #include "proto/create_partitions_response.h"
 #include "proto/create_topics_request.h"
 #include "proto/create_topics_response.h"
-#include "proto/delete_topics_request.h"
-#include "proto/delete_topics_response.h"
-#include "proto/remove_topic_record.h"
 #include "proto/topic_record.h"
 
 static const char METADATA_TOPIC[] = "__cluster_metadata";
 
 #define TOO_MANY "Excessively large number of partitions per request."
-
-enum { WHY_SIZE = 256 };
 
 /* ---- create ---- */
 
@@ -35,6 +30,7 @@ struct plan {
     struct uuid id;
     /* by partition; NULL: placed by chance */
     const struct proto_create_topics_request_creatable_replica_assignment **assignments;
+    struct meta_config_target configs;
 };
 
 static void
@@ -216,7 +212,8 @@ check_counts(struct meta_op *op, struct plan *plan)
         refuse(plan, PROTO_ERROR_INVALID_REPLICATION_FACTOR,
             arena_printf(op->arena,
                 "Unable to replicate the partition %d time(s): The target replication factor of "
-                "%d cannot be reached because only %d broker(s) are registered.",
+                "%d cannot be reached because only %d broker(s) are registered or some "
+                "brokers have all their log directories cordoned.",
                 (int)plan->replica_count, (int)plan->replica_count, (int)broker_count));
     } else {
         return true;
@@ -224,31 +221,41 @@ check_counts(struct meta_op *op, struct plan *plan)
     return false;
 }
 
+/* Of a key given twice the last counts. */
 static bool
 check_configs(struct meta_op *op, struct plan *plan)
 {
-    char text[WHY_SIZE];
-    for (int32_t i = 0; i < plan->topic->configs.count; i++) {
-        const struct proto_create_topics_request_creatable_topic_config *config =
-            &plan->topic->configs.items[i];
-        struct buf why;
-        if (str_is_null(config->value))
-            continue; /* the default */
-        buf_init(&why, sizeof text);
-        enum err err = op->ctl->rules->validate(
-            op->ctl->rules->ctx, META_RESOURCE_TOPIC, config->name, config->value, &why);
-        if (err == ERR_NOTFOUND)
-            refuse(plan, PROTO_ERROR_INVALID_CONFIG,
-                arena_printf(op->arena, "Unknown topic config name: %.*s", STR_FMT(config->name)));
-        else if (err != ERR_OK)
-            refuse(plan, PROTO_ERROR_INVALID_CONFIG,
-                arena_printf(op->arena, "Invalid value %.*s for configuration %.*s: %s",
-                    STR_FMT(config->value), STR_FMT(config->name), buf_z(&why)));
-        buf_fini(&why);
-        if (err != ERR_OK)
-            return false;
+    const struct proto_create_topics_request_creatable_topic *topic = plan->topic;
+    int32_t count = topic->configs.count;
+    struct meta_config_target target = {META_RESOURCE_TOPIC, topic->name, 0,
+        arena_calloc(op->arena, (size_t)count, sizeof *target.changes)};
+    struct meta_name *names;
+    if (target.changes == NULL || meta_names_new(op->arena, count, &names) != ERR_OK) {
+        refuse(plan, PROTO_ERROR_UNKNOWN_SERVER_ERROR, STR_NULL);
+        return false;
     }
-    return true;
+    for (int32_t i = 0; i < count; i++)
+        names[i] = (struct meta_name){.name = topic->configs.items[i].name, .index = i};
+    meta_names_mark(names, count);
+    for (int32_t i = 0; i < count; i++) {
+        struct meta_config_change change = {
+            .key = topic->configs.items[i].name, .result = topic->configs.items[i].value};
+        if (str_is_null(change.result)) {
+            refuse(plan, PROTO_ERROR_INVALID_CONFIG,
+                arena_printf(op->arena, "Null value not supported for topic configs: %.*s",
+                    STR_FMT(change.key)));
+            return false;
+        }
+        if (names[i].first == i)
+            names[i].times = target.count++;
+        target.changes[names[names[i].first].times] = change;
+    }
+    struct meta_verdict verdict = meta_check_config_values(op, &target);
+    plan->configs = target;
+    if (verdict.error == PROTO_ERROR_NONE)
+        return true;
+    refuse(plan, verdict.error, verdict.message);
+    return false;
 }
 
 static enum err
@@ -259,14 +266,12 @@ add_topic(struct meta_op *op, const struct plan *plan)
     uint32_t start;
     op->ctl->random(op->ctl->random_ctx, &start, sizeof start);
     meta_records_add(op->records, META_RECORD_TOPIC, 0, &proto_topic_record_schema, &record);
-    for (int32_t i = 0; i < topic->configs.count; i++) {
+    for (int32_t i = 0; i < plan->configs.count; i++) {
         struct proto_config_record config = {.resource_type = META_RESOURCE_TOPIC,
             .resource_name = topic->name,
-            .name = topic->configs.items[i].name,
-            .value = topic->configs.items[i].value};
-        if (!str_is_null(config.value))
-            meta_records_add(
-                op->records, META_RECORD_CONFIG, 0, &proto_config_record_schema, &config);
+            .name = plan->configs.changes[i].key,
+            .value = plan->configs.changes[i].result};
+        meta_records_add(op->records, META_RECORD_CONFIG, 0, &proto_config_record_schema, &config);
     }
     for (int32_t i = 0; i < plan->partition_count; i++) {
         const int32_t *replicas = NULL;
@@ -280,6 +285,19 @@ add_topic(struct meta_op *op, const struct plan *plan)
         meta_add_partition(op, plan->id, i, replicas, plan->replica_count);
     }
     return ERR_OK;
+}
+
+/* A broker key may be in another unit: log.retention.hours stands for retention.ms. */
+static struct str
+scaled(const struct meta_op *op, const struct config_def *def, struct meta_config_value value)
+{
+    int64_t number;
+    for (int i = 0; i < CONFIG_SYNONYMS_MAX && def->synonyms[i].name != NULL; i++)
+        if (def->synonyms[i].factor != 1 && str_eq_z(value.key, def->synonyms[i].name) &&
+            config_parse_i64(value.value, &number))
+            return arena_printf(op->arena, "%lld",
+                (long long)(number < 0 ? number : number * def->synonyms[i].factor));
+    return value.value;
 }
 
 /* v5+: every key of the new topic, with the value that will be in force. */
@@ -298,14 +316,13 @@ answer_configs(struct meta_op *op, const struct plan *plan)
             continue;
         struct meta_config_value value = meta_config_topic(
             op->image, op->ctl->rules, op->ctl->node_id, plan->topic->name, str_of(defs[i].name));
-        for (int32_t j = 0; j < plan->topic->configs.count; j++)
-            if (str_eq_z(plan->topic->configs.items[j].name, defs[i].name) &&
-                !str_is_null(plan->topic->configs.items[j].value)) {
-                value.value = plan->topic->configs.items[j].value;
+        for (int32_t j = 0; j < plan->configs.count; j++)
+            if (str_eq_z(plan->configs.changes[j].key, defs[i].name)) {
+                value.value = plan->configs.changes[j].result;
                 value.source = META_CONFIG_SOURCE_TOPIC;
             }
         items[used].name = str_of(defs[i].name);
-        items[used].value = value.value;
+        items[used].value = str_is_null(value.value) ? STR_NULL : scaled(op, &defs[i], value);
         items[used].config_source = (int8_t)value.source;
         used++;
     }
@@ -315,8 +332,7 @@ answer_configs(struct meta_op *op, const struct plan *plan)
 }
 
 static enum err
-judge_topic(struct meta_op *op, const struct proto_create_topics_request *request,
-    const struct meta_name *named, bool too_many, struct plan *plan)
+judge_topic(struct meta_op *op, const struct meta_name *named, bool too_many, struct plan *plan)
 {
     plan->result->name = plan->topic->name;
     plan->result->configs.count = 0;
@@ -325,9 +341,8 @@ judge_topic(struct meta_op *op, const struct proto_create_topics_request *reques
         return ERR_OK;
     }
     bool fine =
-        check_name(op, named, plan) &&
-        (plan->topic->assignments.count > 0 ? check_manual(op, plan) : check_counts(op, plan)) &&
-        check_configs(op, plan);
+        check_name(op, named, plan) && check_configs(op, plan) &&
+        (plan->topic->assignments.count > 0 ? check_manual(op, plan) : check_counts(op, plan));
     if (!fine)
         return ERR_OK;
     uint8_t bytes[16];
@@ -335,7 +350,7 @@ judge_topic(struct meta_op *op, const struct proto_create_topics_request *reques
         op->ctl->random(op->ctl->random_ctx, bytes, sizeof bytes);
         plan->id = uuid_from_random(bytes);
     } while (!uuid_is_usable(plan->id) || meta_image_topic_by_id(op->image, plan->id) != NULL);
-    plan->result->topic_id = request->validate_only ? UUID_ZERO : plan->id;
+    plan->result->topic_id = plan->id;
     plan->result->num_partitions = plan->partition_count;
     plan->result->replication_factor = plan->replica_count;
     return op->req->version >= 5 ? answer_configs(op, plan) : ERR_OK;
@@ -381,11 +396,11 @@ meta_op_create_topics(struct meta_op *op, void *response)
         struct plan *plan = &plans[answer->topics.count];
         plan->topic = &request->topics.items[i];
         plan->result = &answer->topics.items[answer->topics.count++];
-        enum err err = judge_topic(op, request, &names[i], too_many, plan);
+        enum err err = judge_topic(op, &names[i], too_many, plan);
         if (err != ERR_OK)
             return err;
         /* One record each for the topic, its configurations and its partitions. */
-        int64_t records = 1 + (int64_t)plan->partition_count + plan->topic->configs.count;
+        int64_t records = 1 + (int64_t)plan->partition_count + plan->configs.count;
         if (plan->result->error_code == 0)
             total += records;
         if (total > META_RECORDS_MAX && plan->result->error_code == 0) {
@@ -398,95 +413,6 @@ meta_op_create_topics(struct meta_op *op, void *response)
         if (err != ERR_OK)
             return err;
     }
-    return ERR_OK;
-}
-
-/* ---- delete ---- */
-
-static void
-delete_one(struct meta_op *op, const struct meta_topic *topic)
-{
-    struct proto_remove_topic_record record = {.topic_id = topic->id};
-    meta_records_add(
-        op->records, META_RECORD_REMOVE_TOPIC, 0, &proto_remove_topic_record_schema, &record);
-}
-
-/* The topic meant, or NULL with the error in the result. */
-static const struct meta_topic *
-find_deletable(
-    const struct meta_op *op, struct proto_delete_topics_response_deletable_topic_result *result)
-{
-    const struct meta_topic *topic;
-    bool by_id = str_is_null(result->name);
-    if (!by_id && !uuid_is_zero(result->topic_id)) {
-        result->error_code = PROTO_ERROR_INVALID_REQUEST;
-        result->error_message = STR("You may not specify both topic name and topic id.");
-        return NULL;
-    }
-    if (by_id && uuid_is_zero(result->topic_id)) {
-        result->error_code = PROTO_ERROR_INVALID_REQUEST;
-        result->error_message = STR("Neither topic name nor id were specified.");
-        return NULL;
-    }
-    topic = by_id ? meta_image_topic_by_id(op->image, result->topic_id)
-                  : meta_image_topic(op->image, result->name);
-    if (topic == NULL) {
-        result->error_code =
-            by_id ? PROTO_ERROR_UNKNOWN_TOPIC_ID : PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-        result->error_message = by_id ? STR("This server does not host this topic ID.")
-                                      : STR("This server does not host this topic-partition.");
-        return NULL;
-    }
-    result->name = topic->name;
-    result->topic_id = topic->id;
-    return topic;
-}
-
-enum err
-meta_op_delete_topics(struct meta_op *op, void *response)
-{
-    const struct proto_delete_topics_request *request = op->req->msg;
-    struct proto_delete_topics_response *answer = response;
-    bool by_state = op->req->version >= 6;
-    int32_t count = by_state ? request->topics.count : request->topic_names.count;
-    bool enabled = true;
-    struct meta_config_value value =
-        meta_config_broker(op->image, op->ctl->rules, op->ctl->node_id, STR("delete.topic.enable"));
-    if (!str_is_null(value.value))
-        (void)config_parse_bool(value.value, &enabled);
-    answer->responses.items =
-        arena_calloc(op->arena, (size_t)count, sizeof *answer->responses.items);
-    const struct meta_topic **wanted = arena_calloc(op->arena, (size_t)count, sizeof *wanted);
-    if (answer->responses.items == NULL || wanted == NULL)
-        return ERR_NOMEM;
-    for (int32_t i = 0; i < count; i++) {
-        struct proto_delete_topics_response_deletable_topic_result *result =
-            &answer->responses.items[answer->responses.count++];
-        result->name = by_state ? request->topics.items[i].name : request->topic_names.items[i];
-        result->topic_id = by_state ? request->topics.items[i].topic_id : UUID_ZERO;
-        if (!enabled) {
-            result->error_code = op->req->version < 3 ? PROTO_ERROR_INVALID_REQUEST
-                                                      : PROTO_ERROR_TOPIC_DELETION_DISABLED;
-            continue;
-        }
-        const struct meta_topic *topic = find_deletable(op, result);
-        if (topic == NULL)
-            continue;
-        struct proto_delete_topics_response_deletable_topic_result *same = answer->responses.items;
-        while (same != result && !uuid_eq(same->topic_id, topic->id))
-            same++;
-        if (same == result) {
-            wanted[answer->responses.count - 1] = topic;
-            continue;
-        }
-        /* Named twice: answered once, as a duplicate, and kept. */
-        answer->responses.count--;
-        same->error_code = PROTO_ERROR_INVALID_REQUEST;
-        same->error_message = STR("Duplicate topic name.");
-    }
-    for (int32_t i = 0; i < answer->responses.count; i++)
-        if (wanted[i] != NULL && answer->responses.items[i].error_code == 0)
-            delete_one(op, wanted[i]);
     return ERR_OK;
 }
 
@@ -530,6 +456,9 @@ grow_topic(struct meta_op *op,
     for (int32_t i = 0; error == PROTO_ERROR_NONE && i < wanted->assignments.count; i++)
         error = meta_check_assignment(op, wanted->assignments.items[i].broker_ids.items,
             wanted->assignments.items[i].broker_ids.count, replica_count, &message);
+    for (int32_t i = 0; error == PROTO_ERROR_NONE && i < wanted->assignments.count; i++)
+        error = meta_check_alive(op, wanted->assignments.items[i].broker_ids.items,
+            wanted->assignments.items[i].broker_ids.count, topic->partition_count + i, &message);
     int32_t alive[META_BROKERS_MAX];
     if (error == PROTO_ERROR_NONE && wanted->assignments.count < 0 &&
         meta_alive_brokers(op->image, alive, META_BROKERS_MAX) < replica_count) {
@@ -561,24 +490,28 @@ meta_op_create_partitions(struct meta_op *op, void *response)
 {
     const struct proto_create_partitions_request *request = op->req->msg;
     struct proto_create_partitions_response *answer = response;
+    int32_t count = request->topics.count;
     int64_t total = 0;
-    answer->results.items =
-        arena_calloc(op->arena, (size_t)request->topics.count, sizeof *answer->results.items);
-    if (answer->results.items == NULL)
+    struct meta_name *names;
+    answer->results.items = arena_calloc(op->arena, (size_t)count, sizeof *answer->results.items);
+    if (answer->results.items == NULL || meta_names_new(op->arena, count, &names) != ERR_OK)
         return ERR_NOMEM;
-    answer->results.count = request->topics.count;
-    for (int32_t i = 0; i < request->topics.count; i++) {
-        int32_t times = 0;
-        for (int32_t j = 0; j < request->topics.count; j++)
-            times += str_eq(request->topics.items[j].name, request->topics.items[i].name);
-        if (times > 1) {
-            answer->results.items[i].name = request->topics.items[i].name;
-            answer->results.items[i].error_code = PROTO_ERROR_INVALID_REQUEST;
-            answer->results.items[i].error_message = STR("Duplicate topic name.");
+    for (int32_t i = 0; i < count; i++)
+        names[i] = (struct meta_name){.name = request->topics.items[i].name, .index = i};
+    meta_names_mark(names, count);
+    for (int32_t i = 0; i < count; i++) {
+        if (names[i].first != i)
+            continue; /* answered once, as a duplicate */
+        struct proto_create_partitions_response_create_partitions_topic_result *result =
+            &answer->results.items[answer->results.count++];
+        if (names[i].times > 1) {
+            result->name = names[i].name;
+            result->error_code = PROTO_ERROR_INVALID_REQUEST;
+            result->error_message = STR("Duplicate topic name.");
             continue;
         }
-        enum err err = grow_topic(op, &request->topics.items[i], &answer->results.items[i],
-            !request->validate_only, &total);
+        enum err err =
+            grow_topic(op, &request->topics.items[i], result, !request->validate_only, &total);
         if (err != ERR_OK)
             return err;
     }

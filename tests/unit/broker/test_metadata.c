@@ -359,7 +359,7 @@ configs_say_value_source_and_synonyms(void **state)
     assert_int_equal(one->config_type, 5); /* LONG */
     assert_false(one->read_only);
     assert_true(one->documentation.len > 10);
-    assert_true(str_eq_z(one->synonyms.items[0].name, "log.retention.hours"));
+    assert_int_equal(one->synonyms.count, 0); /* hours alone do not show, as in Kafka */
     set_config(&f, fd, META_RESOURCE_BROKER, "", "log.retention.ms", "5000000");
     one = described(&f, fd, META_RESOURCE_TOPIC, "t", "retention.ms")->configs.items;
     assert_true(str_eq_z(one->value, "5000000"));

@@ -108,8 +108,8 @@ a_bad_value_says_where_and_what(void **state)
         ERR_INVALID);
     assert_null(config);
     const char *text = buf_z(&fixture->problems);
-    assert_non_null(strstr(text, ":2: num.partitions: is not a number"));
-    assert_non_null(strstr(text, ":3: log.segment.bytes: must be at least"));
+    assert_non_null(strstr(text, ":2: num.partitions: Not a number"));
+    assert_non_null(strstr(text, ":3: log.segment.bytes: Value must be at least"));
 }
 
 static void
