@@ -166,6 +166,7 @@ cli_client(struct cli *cli)
             cli->timeout_ms < CONNECT_TIMEOUT_MAX_MS ? cli->timeout_ms : CONNECT_TIMEOUT_MAX_MS,
     };
     enum err err = client_new(&opts, &cli->client);
+    cli->bad_brokers = err == ERR_INVALID;
     if (err == ERR_INVALID)
         cli_usage(cli, "--brokers must be HOST:PORT, several separated by commas, not '%s'",
             cli->bootstrap);
@@ -265,6 +266,8 @@ run_command(struct cli *cli, int argc, char **argv)
             cli, "'%s' is one argument too many", cli->args[cli->command->arguments_max]);
     arena_init(&cli->arena, COMMAND_ARENA);
     code = cli->command->run(cli);
+    if (cli->bad_brokers)
+        code = CLI_USAGE;
     cli_progress_end(cli);
     if (fflush(stdout) != 0 && code == CLI_OK)
         code = cli_fail(cli, "standard output: %m");

@@ -65,6 +65,7 @@ struct cli {
     const char *bootstrap;
     int64_t timeout_ms; /* of one request */
     struct arena arena; /* for what a command gathers; freed after it */
+    bool bad_brokers;   /* cli_client said so */
     /* opened on first use by cli_client */
     struct env *env;
     struct loop *loop;
