@@ -32,7 +32,7 @@ def once(name, make):
 def run(*command, **options):
     """A command to its end; its standard output as bytes; an AssertionError with its words when it fails."""
     if "input" not in options:
-        options["stdin"] = subprocess.DEVNULL
+        options.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=options.pop("timeout_s", 120), **options)
     if done.returncode != 0:
         raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout[-1000:]}\n{done.stderr.decode()[-2000:]}")

@@ -1,4 +1,5 @@
-// franz-go: every codec, idempotent and not, a group that resumes, admin. See run_test.
+// franz-go: every codec, idempotent and not, a group that resumes, admin; or one file through a topic. See run_test
+// and ../file.
 package main
 
 import (
@@ -48,9 +49,17 @@ func read(ctx context.Context, address, topic string, from, count int) {
 func value(n int) []byte { return []byte(fmt.Sprintf("%d:%s", n, bytes.Repeat([]byte("y"), n))) }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 80*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Second)
 	defer cancel()
 	address := os.Args[1]
+	if len(os.Args) > 3 && os.Args[2] == "produce" {
+		produceFile(ctx, address, os.Args[3])
+		return
+	}
+	if len(os.Args) > 4 && os.Args[2] == "consume" {
+		consumeFile(ctx, address, os.Args[3], os.Args[4])
+		return
+	}
 	admin := kadm.NewClient(client(address))
 	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
 	for i, codec := range codecs {
