@@ -36,52 +36,55 @@ on_rebalance(void *ctx, struct moldau_consumer *consumer, enum moldau_rebalance 
         (void)moldau_consumer_commit_async(consumer, NULL, 0, NULL, NULL);
 }
 
-static int
+static enum moldau_err
 set_options(struct moldau_options *options, const char *brokers, const char *group)
 {
-    const char *const settings[][2] = {
-        {"bootstrap.servers", brokers},
-        {"client.id", "order_consumer"},
-        {"group.id", group},
-        {"auto.offset.reset", "earliest"},
-        {"enable.auto.commit", "false"},
-        {"partition.assignment.strategy", "cooperative-sticky"},
-    };
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        if (moldau_options_set(options, settings[i][0], settings[i][1]) != MOLDAU_OK) {
-            fprintf(stderr, "%s\n", moldau_options_error(options));
-            return -1;
-        }
-    }
+    const char *const settings[][2] = {{"bootstrap.servers", brokers},
+        {"client.id", "order_consumer"}, {"group.id", group}, {"auto.offset.reset", "earliest"},
+        {"enable.auto.commit", "false"}, {"session.timeout.ms", "10000"},
+        {"partition.assignment.strategy", "cooperative-sticky"}};
+    enum moldau_err err = MOLDAU_OK;
+    for (size_t i = 0; err == MOLDAU_OK && i < sizeof settings / sizeof settings[0]; i++)
+        err = moldau_options_set(options, settings[i][0], settings[i][1]);
     moldau_options_on_rebalance(options, on_rebalance, NULL);
-    return 0;
+    return err;
+}
+
+static void
+commit(struct moldau_client *client, struct moldau_consumer *consumer, long *uncommitted)
+{
+    if (moldau_consumer_commit(consumer, NULL, 0, COMMIT_TIMEOUT_MS) == MOLDAU_OK)
+        *uncommitted = 0;
+    else
+        fprintf(stderr, "commit: %s\n", moldau_client_error(client));
 }
 
 static int
 consume(struct moldau_client *client, struct moldau_consumer *consumer, long count)
 {
     const struct moldau_message *message;
-    long taken = 0;
+    long taken = 0, uncommitted = 0;
     while (!stopping && (count == 0 || taken < count)) {
         enum moldau_err err = moldau_consumer_poll(consumer, POLL_MS, &message);
         if (err == MOLDAU_OK) {
             printf("%s [%d] %lld: %.*s\n", message->topic, (int)message->partition,
                 (long long)message->offset, (int)message->value_len, (const char *)message->value);
             taken++;
+            uncommitted++;
         } else if (err != MOLDAU_ERR_TIMEOUT) {
             fprintf(stderr, "%s: %s\n", moldau_err_text(err), moldau_client_error(client));
             if (err == MOLDAU_ERR_STATE)
                 return 1; /* no member any more */
         }
-        if (taken % COMMIT_EVERY == 0 && taken > 0 && err == MOLDAU_OK &&
-            moldau_consumer_commit(consumer, NULL, 0, COMMIT_TIMEOUT_MS) != MOLDAU_OK)
-            fprintf(stderr, "commit: %s\n", moldau_client_error(client));
+        if (uncommitted >= COMMIT_EVERY || (err != MOLDAU_OK && uncommitted > 0)) {
+            fflush(stdout); /* what is committed is dealt with */
+            commit(client, consumer, &uncommitted);
+        }
     }
     fflush(stdout);
-    if (moldau_consumer_commit(consumer, NULL, 0, COMMIT_TIMEOUT_MS) == MOLDAU_OK)
-        return 0;
-    fprintf(stderr, "commit: %s\n", moldau_client_error(client));
-    return 1;
+    if (uncommitted > 0)
+        commit(client, consumer, &uncommitted);
+    return uncommitted == 0 ? 0 : 1;
 }
 
 int
@@ -98,9 +101,9 @@ main(int argc, char **argv)
     const char *const topics[] = {argv[2]};
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    if (moldau_options_new(&options) != MOLDAU_OK || set_options(options, argv[1], argv[3]) != 0)
-        return 2;
-    if (moldau_client_new(options, &client) != MOLDAU_OK)
+    if (moldau_options_new(&options) != MOLDAU_OK ||
+        set_options(options, argv[1], argv[3]) != MOLDAU_OK ||
+        moldau_client_new(options, &client) != MOLDAU_OK)
         fprintf(stderr, "%s\n", moldau_options_error(options));
     else if (moldau_consumer_new(client, NULL, &consumer) != MOLDAU_OK ||
              moldau_consumer_subscribe(consumer, topics, 1) != MOLDAU_OK)
