@@ -243,6 +243,13 @@ count_wants(struct client_consumer *consumer, int32_t leader, bool look_up, int6
     return count;
 }
 
+/* The request outlives a partition that is unassigned meanwhile. */
+static struct str
+name_of(struct consumer_fetch *fetch, const struct consumer_part *part)
+{
+    return arena_str(&fetch->arena, str_of(part->topic));
+}
+
 static enum err
 fill_fetch(struct consumer_fetch *fetch, int32_t leader, int32_t count, int64_t now_ms)
 {
@@ -272,12 +279,17 @@ fill_fetch(struct consumer_fetch *fetch, int32_t leader, int32_t count, int64_t 
         slot->current_leader_epoch = -1;
         slot->fetch_offset = part->position;
         slot->partition_max_bytes = consumer->opts.partition_max_bytes;
-        request->topics.items[request->topics.count].topic = str_of(part->topic);
+        struct str name = name_of(fetch, part);
+        if (str_is_null(name))
+            break; /* the rest comes with the next request */
+        request->topics.items[request->topics.count].topic = name;
         request->topics.items[request->topics.count].partitions.items = slot;
         request->topics.items[request->topics.count].partitions.count = 1;
         request->topics.count++;
         part->fetching = true;
     }
+    if (request->topics.count == 0)
+        return ERR_NOMEM;
     fetch->call.key = FETCH_KEY;
     fetch->call.version_max = FETCH_VERSION_MAX;
     fetch->call.timeout_ms = consumer->opts.max_wait_ms + 30000;
@@ -311,12 +323,17 @@ fill_look_up(struct consumer_fetch *fetch, int32_t leader, int32_t count, int64_
         slot->partition_index = part->partition;
         slot->current_leader_epoch = -1;
         slot->timestamp = part->position;
-        request->topics.items[request->topics.count].name = str_of(part->topic);
+        struct str name = name_of(fetch, part);
+        if (str_is_null(name))
+            break; /* the rest comes with the next request */
+        request->topics.items[request->topics.count].name = name;
         request->topics.items[request->topics.count].partitions.items = slot;
         request->topics.items[request->topics.count].partitions.count = 1;
         request->topics.count++;
         part->fetching = true;
     }
+    if (request->topics.count == 0)
+        return ERR_NOMEM;
     fetch->call.key = LIST_OFFSETS_KEY;
     fetch->call.request = request;
     fetch->call.done = on_listed;
