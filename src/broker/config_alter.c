@@ -199,8 +199,8 @@ settle_broker(struct broker_req *req, struct broker_config_target *target)
 {
     static const char *const texts[FAULT_COUNT] = {
         [READ_ONLY] = "Cannot update these configs dynamically",
-        [PER_LISTENER] = "These security configs can be dynamically updated only per-listener "
-                         "using the listener prefix",
+        [PER_LISTENER] = ("These security configs can be dynamically updated only per-listener "
+                          "using the listener prefix"),
         [PER_BROKER] =
             "Cannot update these configs at default cluster level, broker id must be specified",
     };
