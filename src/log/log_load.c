@@ -176,6 +176,7 @@ read_checkpoints(struct load *l)
 {
     for (int kind = 0; kind < LOG_CHECKPOINT_KIND_COUNT; kind++) {
         char path[LOG_PATH_MAX];
+        struct env_stat st;
         l->kind = (enum log_checkpoint_kind)kind;
         if (!log_path_join(path, l->dir->path, log_checkpoint_name(l->kind)))
             continue;
@@ -184,6 +185,8 @@ read_checkpoints(struct load *l)
             l->dir->checkpointed = err == ERR_OK;
         else if (l->kind == LOG_CHECKPOINT_CLEANED)
             l->dir->cleaned_known = err == ERR_OK;
+        if (err == ERR_CORRUPT && env_stat(l->mgr->env, path, &st) == ERR_OK && st.size_bytes == 0)
+            continue; /* so Kafka begins the cleaner's */
         if (err != ERR_OK && err != ERR_NOTFOUND)
             diag_event(env_diag(l->mgr->env), DIAG_WARN, "log", "checkpoint_unreadable",
                 DIAG_Z("path", path), DIAG_ERR("cause", err));

@@ -86,7 +86,7 @@ add_segment(struct log *log, int64_t base_offset)
     return ERR_OK;
 }
 
-/* A transaction index, or the index of no segment, which goes. */
+/* The index of a segment, or of none, which goes. */
 static enum err
 add_index(struct log *log, const struct log_file_name *file)
 {
@@ -97,8 +97,11 @@ add_index(struct log *log, const struct log_file_name *file)
         return ERR_INVALID;
     if (i < 0 || log->segments[i]->base_offset != file->base_offset)
         return env_unlink(log->env, path);
-    if (file->kind != LOG_FILE_TXNINDEX)
+    if (file->kind != LOG_FILE_TXNINDEX) {
+        int which = file->kind == LOG_FILE_INDEX ? SEGMENT_INDEX_OFFSET : SEGMENT_INDEX_TIME;
+        log->segments[i]->index[which].on_disk = true;
         return ERR_OK;
+    }
     enum err err = env_stat(log->env, path, &st);
     if (err == ERR_OK)
         log->segments[i]->txn_size_bytes = st.size_bytes;
@@ -302,6 +305,7 @@ find_files(struct log *log, struct listing *l, const struct log_open_opts *opts)
         log->dir_dirty = true;
     } else if (err == ERR_OK && l->unfinished) {
         mem_free(l->files);
+        l->files = NULL;
         err = log_swap_settle(log->env, log->home.dir);
         if (err == ERR_OK)
             err = listing_read(log, l);
@@ -446,6 +450,17 @@ sync_index(struct log_segment *seg, enum segment_index which)
     return err;
 }
 
+/* For a segment without batches that lost its index, or never had one. */
+static enum err
+create_missing_index(struct log *log)
+{
+    struct log_segment *seg = log_active(log);
+    if (seg->size_bytes > 0 || seg->index[SEGMENT_INDEX_OFFSET].on_disk)
+        return ERR_OK;
+    log->dir_dirty = true;
+    return segment_index_create(seg);
+}
+
 static enum err
 close_files(struct log *log)
 {
@@ -454,6 +469,8 @@ close_files(struct log *log)
     /* A corrupt log's files are evidence: they stay as they are. */
     if (err == ERR_OK && !corrupt)
         err = segment_seal(log_active(log));
+    if (err == ERR_OK && !corrupt)
+        err = create_missing_index(log);
     if (err == ERR_OK && !corrupt && log->producers != NULL)
         err = log_snapshot_write(log, log_end_offset(log));
     if (err == ERR_OK && !corrupt && epoch_cache_is_dirty(&log->epochs))

@@ -52,6 +52,11 @@ segment_create(struct segment_home *home, int64_t base_offset, struct log_segmen
     seg->max_timestamp_offset = base_offset;
     for (int i = 0; i < SEGMENT_INDEX_COUNT; i++)
         segment_index_start(seg, (enum segment_index)i);
+    err = segment_index_create(seg);
+    if (err != ERR_OK) {
+        segment_free(&seg);
+        return err;
+    }
     *out = seg;
     return ERR_OK;
 }

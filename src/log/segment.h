@@ -45,6 +45,7 @@ struct segment_index_state {
     uint32_t tail_count;
     bool loaded;
     bool unsynced;
+    bool on_disk; /* the file exists */
 };
 
 #define SEGMENT_TIMESTAMP_UNKNOWN INT64_MIN
@@ -176,6 +177,10 @@ void segment_index_fini(struct log_segment *seg, enum segment_index which);
 MUST_USE enum err segment_index_load(struct log_segment *seg, enum segment_index which);
 /* Begins an empty index without looking at a file. */
 void segment_index_start(struct log_segment *seg, enum segment_index which);
+/* Makes the offset index's file, empty, for a segment without batches: Kafka takes a segment
+ * without one for damaged (it does not ask for the time index). On a full disk there is none, no
+ * error. */
+MUST_USE enum err segment_index_create(struct log_segment *seg);
 MUST_USE enum err segment_index_append(
     struct log_segment *seg, enum segment_index which, const uint8_t *entry);
 MUST_USE enum err segment_index_write_tail(struct log_segment *seg, enum segment_index which);

@@ -52,6 +52,29 @@ segment_index_start(struct log_segment *seg, enum segment_index which)
     idx->loaded = true;
 }
 
+/* Not through the cache: most new segments are of idle partitions. */
+enum err
+segment_index_create(struct log_segment *seg)
+{
+    struct segment_home *home = seg->home;
+    struct segment_index_state *idx = &seg->index[SEGMENT_INDEX_OFFSET];
+    struct env_file *file;
+    char path[LOG_PATH_MAX];
+    ASSERT(!idx->on_disk);
+    ASSERT(seg->size_bytes == 0 && idx->count == 0);
+    if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_INDEX))
+        return ERR_INVALID;
+    enum err err =
+        env_open(home->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
+    if (err == ERR_NOSPACE)
+        return ERR_OK;
+    if (err != ERR_OK)
+        return err;
+    env_file_close(&file);
+    idx->on_disk = true;
+    return ERR_OK;
+}
+
 /* A reference to the index file. */
 static enum err
 index_file(struct log_segment *seg, enum segment_index which, bool create, struct env_file **out)
@@ -67,6 +90,7 @@ index_file(struct log_segment *seg, enum segment_index which, bool create, struc
         if (err != ERR_OK)
             return err;
     }
+    seg->index[which].on_disk = true;
     *out = file;
     return ERR_OK;
 }

@@ -511,6 +511,31 @@ topic_id_is_kept_and_another_is_refused(void **state)
     fixture_fini(&fx);
 }
 
+/* Apache Kafka logs an error and scans where it finds none. */
+static void
+every_segment_has_an_offset_index_even_if_empty(void **state)
+{
+    static const char first[] = "00000000000000000000.index";
+    struct log_fixture fx;
+    char path[512];
+    (void)state;
+    fixture_init(&fx);
+    fixture_open(&fx, true, 0, 0);
+    assert_int_equal(fixture_file_size(&fx, first), 0);
+    assert_int_equal(log_close(&fx.log), ERR_OK);
+    fixture_path(&fx, path, sizeof path, first);
+    assert_int_equal(env_unlink(fx.env, path), ERR_OK);
+    fixture_open(&fx, true, 0, 0);
+    assert_false(fixture_exists(&fx, first)); /* a start writes nothing */
+    assert_int_equal(log_close(&fx.log), ERR_OK);
+    assert_int_equal(fixture_file_size(&fx, first), 0);
+    fixture_open(&fx, true, 0, 0);
+    fixture_add(&fx, 7, 10);
+    assert_int_equal(log_roll(fx.log), ERR_OK);
+    assert_int_equal(fixture_file_size(&fx, "00000000000000000007.index"), 0);
+    fixture_fini(&fx);
+}
+
 static void
 lying_indexes_are_rebuilt(void **state)
 {
@@ -571,4 +596,5 @@ TEST_MAIN(cmocka_unit_test(offsets_are_consecutive_over_batches_and_reopening),
     cmocka_unit_test(after_a_failed_flush_appends_and_flushes_are_refused),
     cmocka_unit_test(preallocated_segments_end_where_their_data_ends),
     cmocka_unit_test(topic_id_is_kept_and_another_is_refused),
+    cmocka_unit_test(every_segment_has_an_offset_index_even_if_empty),
     cmocka_unit_test(lying_indexes_are_rebuilt))
