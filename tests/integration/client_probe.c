@@ -67,6 +67,26 @@ set(struct probe *probe, const char *name, const char *value)
         fail("%s", moldau_options_error(probe->options));
 }
 
+/* Brokers learn of a change a moment after the controller made it. */
+static void
+await_partitions(struct probe *probe, size_t count)
+{
+    const char *const names[] = {probe->name};
+    size_t seen = 0;
+    for (int i = 0; seen != count && i < 200; i++) {
+        struct moldau_result *result = NULL;
+        MUST(moldau_topic_describe(probe->client, names, 1, LONG_MS, &result));
+        seen = moldau_result_topic(result, 0)->partition_count;
+        for (size_t p = 0; p < seen && seen == count; p++)
+            if (moldau_result_topic(result, 0)->partitions[p]->leader < 0)
+                seen = 0;
+        moldau_result_free(&result);
+        if (seen != count)
+            MUST(moldau_client_run(probe->client, 50));
+    }
+    CHECK(seen == count);
+}
+
 static void
 make_topic(struct probe *probe, int32_t partitions)
 {
@@ -75,6 +95,7 @@ make_topic(struct probe *probe, int32_t partitions)
     topic.partition_count = partitions;
     topic.replication_factor = 1;
     MUST(moldau_topic_create(probe->client, &topic, LONG_MS));
+    await_partitions(probe, (size_t)partitions);
 }
 
 static void
@@ -162,6 +183,7 @@ topics_are_made_grown_and_deleted(struct probe *probe)
     MUST(moldau_topic_add_partitions(probe->client, probe->name, 5, LONG_MS));
     CHECK(moldau_topic_add_partitions(probe->client, probe->name, 5, LONG_MS) == MOLDAU_ERR_BROKER);
     CHECK(moldau_client_error_code(probe->client) == 37); /* INVALID_PARTITIONS */
+    await_partitions(probe, 5);
     MUST(moldau_topic_describe(probe->client, names, 2, LONG_MS, &result));
     CHECK(moldau_result_count(result) == 2 && moldau_result_broker(result, 0) == NULL);
     for (size_t i = 0; i < 2; i++) {
@@ -185,17 +207,26 @@ topics_are_made_grown_and_deleted(struct probe *probe)
     CHECK(moldau_client_error_code(probe->client) == CODE_UNKNOWN_TOPIC);
 }
 
-static const char *
-value_of(struct moldau_result *result, const char *name, const char **source)
+/* Until the setting of the topic has the value (NULL: any) and the source. */
+static void
+await_setting(struct probe *probe, const char *name, const char *value, const char *source)
 {
-    for (size_t i = 0; i < moldau_result_count(result); i++) {
-        const struct moldau_config *config = moldau_result_config(result, i);
-        if (strcmp(config->name, name) == 0) {
-            *source = config->source;
-            return config->value;
+    bool seen = false;
+    for (int i = 0; !seen && i < 200; i++) {
+        struct moldau_result *result = NULL;
+        MUST(moldau_config_describe(
+            probe->client, MOLDAU_RESOURCE_TOPIC, probe->name, LONG_MS, &result));
+        for (size_t c = 0; c < moldau_result_count(result); c++) {
+            const struct moldau_config *config = moldau_result_config(result, c);
+            if (strcmp(config->name, name) == 0)
+                seen = strcmp(config->source, source) == 0 &&
+                       (value == NULL || strcmp(config->value, value) == 0);
         }
+        moldau_result_free(&result);
+        if (!seen)
+            MUST(moldau_client_run(probe->client, 50));
     }
-    fail("no setting %s", name);
+    CHECK(seen);
 }
 
 static void
@@ -203,24 +234,15 @@ settings_are_read_and_changed(struct probe *probe)
 {
     struct moldau_result *result = NULL;
     struct moldau_setting change = {"retention.ms", "12345678"};
-    const char *source;
     char broker[16];
     make_topic(probe, 1);
     MUST(moldau_config_alter(
         probe->client, MOLDAU_RESOURCE_TOPIC, probe->name, &change, 1, LONG_MS));
-    MUST(moldau_config_describe(
-        probe->client, MOLDAU_RESOURCE_TOPIC, probe->name, LONG_MS, &result));
-    CHECK(strcmp(value_of(result, "retention.ms", &source), "12345678") == 0);
-    CHECK(strcmp(source, "topic") == 0);
-    moldau_result_free(&result);
+    await_setting(probe, "retention.ms", "12345678", "topic");
     change.value = NULL;
     MUST(moldau_config_alter(
         probe->client, MOLDAU_RESOURCE_TOPIC, probe->name, &change, 1, LONG_MS));
-    MUST(moldau_config_describe(
-        probe->client, MOLDAU_RESOURCE_TOPIC, probe->name, LONG_MS, &result));
-    (void)value_of(result, "retention.ms", &source);
-    CHECK(strcmp(source, "topic") != 0);
-    moldau_result_free(&result);
+    await_setting(probe, "retention.ms", NULL, "default");
     change.value = "soon";
     CHECK(moldau_config_alter(probe->client, MOLDAU_RESOURCE_TOPIC, probe->name, &change, 1,
               LONG_MS) == MOLDAU_ERR_BROKER);
