@@ -62,7 +62,7 @@ load_config(struct server *server)
 {
     const char *set[SET_MAX];
     struct node_config_opts opts = {
-        .path = cli_value(server->cli, "config"), .set = set, .environ = environ};
+        .path = cli_value(server->cli, "config"), .set = set, .environment = environ};
     struct buf problems;
     const char *one;
     while (opts.set_count < SET_MAX &&

@@ -201,11 +201,11 @@ load_file(struct env *env, struct node_config *config, const char *path)
 
 /* MOLDAU_LOG_DIRS=... means log.dirs: the underscore stands for the dot. */
 static enum err
-load_environ(struct node_config *config, char *const *environ)
+load_environ(struct node_config *config, char *const *environment)
 {
     enum err err = ERR_OK;
-    for (; err == ERR_OK && environ != NULL && *environ != NULL; environ++) {
-        struct str one = str_of(*environ);
+    for (; err == ERR_OK && environment != NULL && *environment != NULL; environment++) {
+        struct str one = str_of(*environment);
         const char *equals = memchr(one.data, '=', one.len);
         size_t prefix = sizeof ENV_PREFIX - 1;
         if (equals == NULL || one.len <= prefix || memcmp(one.data, ENV_PREFIX, prefix) != 0)
@@ -249,7 +249,7 @@ node_config_load(struct env *env, const struct node_config_opts *opts, struct bu
     if (opts->path != NULL)
         err = load_file(env, config, opts->path);
     if (err == ERR_OK)
-        err = load_environ(config, opts->environ);
+        err = load_environ(config, opts->environment);
     for (int i = 0; err == ERR_OK && i < opts->set_count; i++)
         err = load_set(config, opts->set[i]);
     config->problems = NULL;

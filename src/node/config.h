@@ -22,7 +22,7 @@ struct node_config_opts {
     const char *path;       /* properties file; NULL for none */
     const char *const *set; /* "key=value" texts */
     int set_count;
-    char *const *environ; /* the process's, NULL-terminated; NULL for none */
+    char *const *environment; /* the process's, NULL-terminated; NULL for none */
 };
 
 /* INVALID when there are problems: one per line in `problems`. Warnings go there too, marked. */

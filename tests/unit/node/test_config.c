@@ -48,9 +48,9 @@ write_file(const struct fixture *fixture, const char *text)
 
 static enum err
 load(struct fixture *fixture, const char *text, const char *const *set, int set_count,
-    char *const *environ, struct node_config **out)
+    char *const *environment, struct node_config **out)
 {
-    struct node_config_opts opts = {.set = set, .set_count = set_count, .environ = environ};
+    struct node_config_opts opts = {.set = set, .set_count = set_count, .environment = environment};
     if (text != NULL) {
         write_file(fixture, text);
         opts.path = fixture->path;
