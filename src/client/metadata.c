@@ -80,11 +80,13 @@ keep_topic(
     struct client *client, const struct proto_metadata_response_metadata_response_topic *answer)
 {
     int32_t count = 0;
-    for (int32_t i = 0; i < answer->partitions.count; i++)
-        if (answer->partitions.items[i].partition_index >= count)
-            count = answer->partitions.items[i].partition_index + 1;
-    if (count > answer->partitions.count)
-        return ERR_CORRUPT;
+    for (int32_t i = 0; i < answer->partitions.count; i++) {
+        int32_t index = answer->partitions.items[i].partition_index;
+        if (index < 0 || index >= answer->partitions.count)
+            return ERR_CORRUPT;
+        if (index >= count)
+            count = index + 1;
+    }
     size_t size = sizeof(struct client_topic_entry) +
                   (size_t)count * sizeof(struct client_partition) + answer->name.len;
     struct client_topic_entry *entry = mem_calloc(1, size);
@@ -99,7 +101,9 @@ keep_topic(
     entry->topic.error_code = answer->error_code;
     entry->topic.partition_count = count;
     HASH_FIND(hh, client->topics, name, answer->name.len, old);
-    for (int32_t i = 0; i < count; i++) {
+    for (int32_t i = 0; i < count; i++)
+        entry->topic.partitions[i] = (struct client_partition){-1, -1};
+    for (int32_t i = 0; i < answer->partitions.count; i++) {
         int32_t index = answer->partitions.items[i].partition_index;
         struct client_partition *part = &entry->topic.partitions[index];
         part->leader = answer->partitions.items[i].leader_id;

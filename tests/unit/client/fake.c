@@ -113,7 +113,7 @@ conn_close(struct fake_conn *conn)
 }
 
 static void
-write_reply(struct fake_request *request, const void *response, struct writer *w)
+write_reply(struct fake_request *request, const void *response, struct bytes body, struct writer *w)
 {
     const struct proto_api *api = proto_api_find(request->key);
     struct proto_response_header header = {.correlation_id = request->correlation_id};
@@ -122,7 +122,10 @@ write_reply(struct fake_request *request, const void *response, struct writer *w
     assert_int_equal(proto_encode(&proto_response_header_schema,
                          proto_response_header_version(api, request->version), &header, w),
         ERR_OK);
-    assert_int_equal(proto_encode(api->response, request->version, response, w), ERR_OK);
+    if (response != NULL)
+        assert_int_equal(proto_encode(api->response, request->version, response, w), ERR_OK);
+    else
+        writer_raw(w, body.data, body.len);
     store_be32(w->buf.data, (uint32_t)(w->buf.len - 4));
 }
 
@@ -145,13 +148,14 @@ reply_is_done(void *ctx)
 }
 
 static void
-post_reply(struct fake_request *request, const void *response)
+post_reply(struct fake_request *request, const void *response, struct bytes body)
 {
     struct fake_broker *broker = request->conn->broker;
-    struct reply_task reply = {
-        .conn = request->conn, .correlation_id = request->correlation_id, .drop = response == NULL};
+    struct reply_task reply = {.conn = request->conn,
+        .correlation_id = request->correlation_id,
+        .drop = response == NULL && body.data == NULL};
     if (!reply.drop)
-        write_reply(request, response, &reply.writer);
+        write_reply(request, response, body, &reply.writer);
     request_free(request);
     loop_task_init(&reply.task, run_reply);
     loop_post(broker->loop, &reply.task);
@@ -164,13 +168,20 @@ void
 fake_reply(struct fake_request *request, const void *response)
 {
     assert_non_null(response);
-    post_reply(request, response);
+    post_reply(request, response, BYTES_NULL);
 }
 
 void
 fake_drop(struct fake_request *request)
 {
-    post_reply(request, NULL);
+    post_reply(request, NULL, BYTES_NULL);
+}
+
+void
+fake_reply_bytes(struct fake_request *request, struct bytes body)
+{
+    assert_non_null(body.data);
+    post_reply(request, NULL, body);
 }
 
 void
@@ -186,7 +197,7 @@ answer_now(struct fake_request *request, const void *response)
 {
     struct fake_conn *conn = request->conn;
     struct writer w;
-    write_reply(request, response, &w);
+    write_reply(request, response, BYTES_NULL, &w);
     conn_answer(conn, request->correlation_id, buf_bytes(&w.buf));
     writer_fini(&w);
     request_free(request);
@@ -234,7 +245,7 @@ fill_topic(struct fake *fake, struct str name, struct arena *arena,
             proto_init(&proto_metadata_response_metadata_response_partition_schema, part);
             part->partition_index = p;
             part->leader_id = fake->topics[t].leader;
-            part->leader_epoch = 1;
+            part->leader_epoch = fake->leader_epoch;
             part->error_code = fake->topics[t].leader < 0 ? 5 : 0;
         }
         out->partitions.count = count;
@@ -317,7 +328,7 @@ take_request(struct fake *fake, struct fake_request *request)
 {
     if (request->key == PROTO_API_VERSIONS_REQUEST_KEY) {
         answer_api_versions(request);
-    } else if (request->key == PROTO_METADATA_REQUEST_KEY) {
+    } else if (request->key == PROTO_METADATA_REQUEST_KEY && !fake->metadata_waits) {
         answer_metadata(fake, request);
     } else if (request->key == PROTO_FIND_COORDINATOR_REQUEST_KEY && !fake->coordinator_waits) {
         answer_coordinator(fake, request);
@@ -447,10 +458,17 @@ broker_init(struct fake *fake, int index)
 void
 fake_init(struct fake *fake, uint64_t seed)
 {
+    fake_init_at(fake, seed, "broker1:9092,broker2");
+}
+
+void
+fake_init_at(struct fake *fake, uint64_t seed, const char *bootstrap)
+{
     struct sim_opts opts = {.seed = seed, .level_min = DIAG_WARN, .wall_start_ms = 1700000000000};
     memset(fake, 0, sizeof *fake);
     list_init(&fake->held);
     fake->coordinator = 1;
+    fake->leader_epoch = 1;
     assert_int_equal(sim_new(&opts, &fake->sim), ERR_OK);
     assert_int_equal(sim_host_new(fake->sim, "client", "10.0.0.100", &fake->host), ERR_OK);
     assert_int_equal(sim_host_boot(fake->host, &fake->env), ERR_OK);
@@ -460,7 +478,7 @@ fake_init(struct fake *fake, uint64_t seed)
     struct client_opts client_opts = {
         .env = fake->env,
         .loop = fake->loop,
-        .bootstrap = STR("broker1:9092,broker2"),
+        .bootstrap = str_of(bootstrap),
         .request_timeout_ms = 5000,
         .connect_timeout_ms = 1000,
     };

@@ -55,13 +55,16 @@ struct fake {
     int32_t coordinator; /* its node id */
     int16_t coordinator_error;
     int16_t heartbeat_error;
-    int64_t start_offset, end_offset;           /* of every partition */
-    bool coordinator_waits, list_offsets_waits; /* for fake_expect */
+    int64_t start_offset, end_offset;                           /* of every partition */
+    int32_t leader_epoch;                                       /* of every partition */
+    bool coordinator_waits, list_offsets_waits, metadata_waits; /* for fake_expect */
     /* what came */
     int metadata_count, coordinator_count, heartbeat_count, conn_count;
 };
 
 void fake_init(struct fake *fake, uint64_t seed);
+/* The same with other bootstrap addresses than both brokers. */
+void fake_init_at(struct fake *fake, uint64_t seed, const char *bootstrap);
 void fake_add_topic(struct fake *fake, const char *name, int32_t partition_count, int32_t leader);
 /* The client's loop starts: from here on its functions want fake_on_loop. */
 void fake_start(struct fake *fake);
@@ -78,6 +81,8 @@ struct fake_request *fake_expect(struct fake *fake, int16_t key);
 void fake_expect_none(struct fake *fake, int16_t key, int64_t ms);
 /* Sends the answer and frees the request. */
 void fake_reply(struct fake_request *request, const void *response);
+/* Sends this as the body of the answer. */
+void fake_reply_bytes(struct fake_request *request, struct bytes body);
 /* Closes its connection instead of answering. */
 void fake_drop(struct fake_request *request);
 /* No answer ever, so that none comes on its connection either. */
