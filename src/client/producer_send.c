@@ -55,6 +55,20 @@ requeue(struct producer_batch *batch, int64_t now_ms)
     list_insert_before(batch->base_sequence < 0 ? part->queue.next : at, &batch->link);
 }
 
+/* An earlier batch is on its way, or waits to be sent again. */
+static bool
+is_behind_retry(const struct producer_part *part, const struct producer_batch *batch)
+{
+    if (!part->retrying)
+        return false;
+    if (part->in_flight.next != &batch->link)
+        return true;
+    if (list_empty(&part->queue))
+        return false;
+    const struct producer_batch *first = LIST_ENTRY(part->queue.next, struct producer_batch, link);
+    return first->base_sequence >= 0 && first->base_sequence < batch->base_sequence;
+}
+
 static void
 batch_answered(struct producer_batch *batch, enum err err, int16_t code, int64_t base_offset,
     int64_t append_time)
@@ -69,7 +83,7 @@ batch_answered(struct producer_batch *batch, enum err err, int16_t code, int64_t
         code = 0;
     /* Out of order behind a batch that is being retried: its turn comes. */
     if (code == PROTO_ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER && producer->opts.idempotent &&
-        part->retrying && part->in_flight.next != &batch->link)
+        is_behind_retry(part, batch))
         retriable = true;
     if ((err != ERR_OK || code != 0) && retriable &&
         now_ms - batch->created_ms < producer->opts.delivery_timeout_ms) {
