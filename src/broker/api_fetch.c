@@ -328,6 +328,8 @@ fetch_handle(struct broker_req *req)
     f->msg = req->msg;
     f->sessions = replica_manager_sessions(broker_replicas(req->broker));
     fetch_limits(f);
+    if (f->follower)
+        broker_req_count_as(req, BROKER_STATS_FETCH_FOLLOWER);
     error = fetch_begin(f);
     if (error != PROTO_ERROR_NONE) {
         fetch_reply_error(f, error, REPLICA_SESSION_ID_NONE);

@@ -105,6 +105,9 @@ enum broker_phase {
 /* Versions that do not exist count as the last; errors from -1 on, larger ones do not count. */
 enum { BROKER_STATS_VERSIONS = 32, BROKER_STATS_ERRORS = 160 };
 
+/* A key that no request has: fetches of followers are counted under it, and not as Fetch. */
+enum { BROKER_STATS_FETCH_FOLLOWER = 127 };
+
 struct broker_api_stats {
     uint64_t requests; /* ended */
     uint64_t closed;   /* of them by closing the connection */
@@ -114,8 +117,8 @@ struct broker_api_stats {
     uint64_t errors[BROKER_STATS_ERRORS];     /* codes in responses, by code + 1 */
     struct histogram_counts phases[BROKER_PHASE_COUNT];
 };
-/* Sums over the reactors; false for a key that was never served. */
-bool broker_stats(const struct broker *broker, int16_t key, struct broker_api_stats *out);
+/* Adds the sums over the reactors to *out; false for a key that was never served. */
+bool broker_stats_add(const struct broker *broker, int16_t key, struct broker_api_stats *out);
 /* Requests of a reactor that have not ended. */
 uint32_t broker_live_requests(const struct broker *broker, int reactor);
 

@@ -64,6 +64,11 @@ void broker_req_close(struct broker_req *req, const char *reason);
  * connection is gone by then resume still runs; its reply is dropped. */
 void broker_req_resume(struct broker_req *req, void (*resume)(struct broker_req *req));
 
+/* From now on the request counts as one of another key of broker_stats_add. Before it waits or
+ * ends.
+ */
+void broker_req_count_as(struct broker_req *req, int16_t key);
+
 /* One request type. Each broker/api_<name>.c exports one of these; broker/api_table.c lists them.
  */
 struct broker_api {

@@ -127,6 +127,17 @@ broker_counters_sent(void *ctx, const struct net_slot *slot, int64_t sending_ns,
     histogram_add(&c->phases[BROKER_PHASE_TOTAL], between_us(slot->received_ns, sent_ns));
 }
 
+void
+broker_req_count_as(struct broker_req *req, int16_t key)
+{
+    struct broker_req_box *box = CONTAINER_OF(req, struct broker_req_box, req);
+    struct broker_api_counters *counters = broker_counters_of(box->reactor, key);
+    ASSERT(box->parked_ns == 0);
+    if (counters != NULL && counters->error_map == NULL)
+        counters->error_map = box->reactor->broker->error_maps[req->api->key];
+    box->counters = counters;
+}
+
 /* ---- reading ---- */
 
 static void
@@ -149,12 +160,11 @@ collect(const struct broker_api_counters *c, struct broker_api_stats *out)
 }
 
 bool
-broker_stats(const struct broker *broker, int16_t key, struct broker_api_stats *out)
+broker_stats_add(const struct broker *broker, int16_t key, struct broker_api_stats *out)
 {
     bool any = false;
     if (key < 0 || key >= BROKER_API_KEYS)
         return false;
-    *out = (struct broker_api_stats){0};
     for (int i = 0; i < broker->opts.loop_count; i++) {
         const struct broker_api_counters *c =
             atomic_load_explicit(&broker->reactors[i].counters[key], memory_order_acquire);

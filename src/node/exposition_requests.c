@@ -2,6 +2,7 @@
  * reactor writes for itself, added up here. Threads: HTTP. */
 #include "base/attr.h"
 #include "node/exposition_priv.h"
+#include "proto/api_keys.h"
 #include "proto/error_codes.h"
 #include "proto/schema.h"
 
@@ -9,19 +10,36 @@ enum { API_KEYS = 128 };
 
 /* ---- by type of request ---- */
 
-/* Calls fn for each type that was asked for. */
+typedef void put_api(
+    struct scrape *scrape, struct str name, const struct broker_api_stats *stats, int which);
+
+/* The counters of one or two keys (-1: none); false when there are none. */
+static bool
+stats_of(const struct scrape *scrape, int16_t key, int16_t other, struct broker_api_stats *out)
+{
+    *out = (struct broker_api_stats){0};
+    bool any = broker_stats_add(scrape->node->broker, key, out);
+    any = broker_stats_add(scrape->node->broker, other, out) || any;
+    return any && out->requests + out->parked > 0;
+}
+
+/* Calls fn for each type that was asked for. split: fetches also by who sent them, as Kafka does;
+ * then they are in two series, and sums over types count them twice. */
 static void
-each_api(struct scrape *scrape,
-    void (*fn)(
-        struct scrape *scrape, struct str name, const struct broker_api_stats *stats, int which),
-    int which)
+each_api(struct scrape *scrape, put_api *fn, int which, bool split)
 {
     struct broker_api_stats stats;
     for (int16_t key = 0; key < API_KEYS; key++) {
         const struct proto_api *api = proto_api_find(key);
-        if (api != NULL && broker_stats(scrape->node->broker, key, &stats) &&
-            stats.requests + stats.parked > 0)
+        bool fetch = key == PROTO_API_FETCH;
+        if (api == NULL)
+            continue;
+        if (stats_of(scrape, key, fetch ? BROKER_STATS_FETCH_FOLLOWER : -1, &stats))
             fn(scrape, str_of(api->name), &stats, which);
+        if (split && fetch && stats_of(scrape, key, -1, &stats))
+            fn(scrape, STR("FetchConsumer"), &stats, which);
+        if (split && fetch && stats_of(scrape, BROKER_STATS_FETCH_FOLLOWER, -1, &stats))
+            fn(scrape, STR("FetchFollower"), &stats, which);
     }
 }
 
@@ -85,14 +103,15 @@ put_purgatory(struct scrape *scrape, enum metric metric)
     static const struct {
         const char *name;
         int16_t keys[4]; /* -1: no more */
-    } purgatories[] = {{"Produce", {0, -1}}, {"Fetch", {1, -1}}, {"Rebalance", {11, 14, -1}}};
+    } purgatories[] = {{"Produce", {0, -1}}, {"Fetch", {1, BROKER_STATS_FETCH_FOLLOWER, -1}},
+        {"Rebalance", {11, 14, -1}}};
     struct broker_api_stats stats;
     exposition_begin(&scrape->text, metric);
     for (size_t i = 0; i < COUNT_OF(purgatories); i++) {
         uint64_t parked = 0;
         struct str name = str_of(purgatories[i].name);
         for (const int16_t *key = purgatories[i].keys; *key >= 0; key++)
-            parked += broker_stats(scrape->node->broker, *key, &stats) ? stats.parked : 0;
+            parked += stats_of(scrape, *key, -1, &stats) ? stats.parked : 0;
         exposition_u64(&scrape->text, &name, 1, parked);
     }
 }
@@ -106,7 +125,7 @@ put_queues(struct scrape *scrape)
     for (int i = 0; i < scrape->node->reactor_count; i++)
         live += broker_live_requests(scrape->node->broker, i);
     for (int16_t key = 0; key < API_KEYS; key++)
-        parked += broker_stats(scrape->node->broker, key, &stats) ? stats.parked : 0;
+        parked += stats_of(scrape, key, -1, &stats) ? stats.parked : 0;
     net_server_counters(scrape->node->net, &net);
     exposition_single_u64(&scrape->text, METRIC_KAFKA_NETWORK_REQUESTCHANNEL_REQUESTQUEUESIZE,
         live > parked ? live - parked : 0);
@@ -140,18 +159,18 @@ exposition_put_requests(struct scrape *scrape)
         [PLAIN_PARKED] = METRIC_MOLDAU_REQUESTS_PARKED,
     };
     exposition_begin(&scrape->text, METRIC_KAFKA_NETWORK_REQUESTMETRICS_REQUESTS_TOTAL);
-    each_api(scrape, put_versions, 0);
+    each_api(scrape, put_versions, 0, true);
     exposition_begin(&scrape->text, METRIC_KAFKA_NETWORK_REQUESTMETRICS_ERRORS_TOTAL);
-    each_api(scrape, put_errors, 0);
+    each_api(scrape, put_errors, 0, false);
     for (int phase = 0; phase < BROKER_PHASE_COUNT; phase++) {
         if (exposition_begin(&scrape->text, phases[phase].summary))
-            each_api(scrape, put_summary, phase);
+            each_api(scrape, put_summary, phase, true);
         if (exposition_begin(&scrape->text, phases[phase].histogram))
-            each_api(scrape, put_histogram, phase);
+            each_api(scrape, put_histogram, phase, false);
     }
     for (size_t i = 0; i < COUNT_OF(plains); i++) {
         if (exposition_begin(&scrape->text, plains[i]))
-            each_api(scrape, put_plain, (int)i);
+            each_api(scrape, put_plain, (int)i, false);
     }
     put_purgatory(scrape, METRIC_KAFKA_SERVER_DELAYEDOPERATIONPURGATORY_PURGATORYSIZE);
     put_purgatory(scrape, METRIC_KAFKA_SERVER_DELAYEDOPERATIONPURGATORY_NUMDELAYEDOPERATIONS);

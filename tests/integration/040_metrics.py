@@ -235,6 +235,7 @@ def known_amounts_move_the_counters_by_exactly_these(server):
         equal(moved(after, fetched, TOPIC + "bytesout_total", **labels), 5 * len(two), "bytes out")
         equal(moved(after, fetched, TOPIC + "totalfetchrequests_total", **labels), 1, "fetch requests")
     equal(moved(after, fetched, "kafka_network_requestmetrics_requests_total", request="Fetch", version="4"), 1, "fetches")
+    equal(moved(after, fetched, "kafka_network_requestmetrics_requests_total", request="FetchConsumer", version="4"), 1, "consumer's")
     check(moved(after, fetched, "moldau_response_bytes_total", request="Fetch") > size, "response bytes")
 
 
@@ -376,7 +377,7 @@ def the_selectors_of_dashboards_match(server):
             process_cpu_seconds_total process_resident_memory_bytes process_start_time_seconds""".split():
         check(value(series, selector) is not None, f"no {selector}")
     for name, labels in (("kafka_network_requestmetrics_totaltimems", {"request": "Produce", "quantile": "0.99"}),
-                         ("kafka_network_requestmetrics_totaltimems", {"quantile": "0.999"}),
+                         ("kafka_network_requestmetrics_totaltimems", {"request": "FetchConsumer", "quantile": "0.999"}),
                          ("kafka_server_delayedoperationpurgatory_purgatorysize", {"delayedOperation": "Produce"}),
                          ("kafka_server_raftmetrics_current_state", {"current_state": "leader"}),
                          ("kafka_server_socket_server_metrics_connection_count", {"listener": "PLAINTEXT"}),
