@@ -95,27 +95,40 @@ read_plan(struct cli *cli, struct plan *plan)
     return CLI_OK;
 }
 
+static void
+print_created(struct output *out,
+    const struct proto_create_topics_response_creatable_topic_result *one, bool dry_run)
+{
+    char id[UUID_TEXT_SIZE];
+    bool failed = one->error_code != 0;
+    uuid_format(one->topic_id, id);
+    output_str(out, one->name);
+    output_i64_if(out, !failed && one->num_partitions >= 0, one->num_partitions);
+    output_i64_if(out, !failed && one->replication_factor >= 0, one->replication_factor);
+    output_z(out, failed ? "failed" : dry_run ? "would be created" : "created");
+    output_z(out, uuid_is_zero(one->topic_id) ? NULL : id);
+}
+
+/* In the order asked for: brokers answer in one of their own. */
 static int
-print_created(struct cli *cli, const struct proto_create_topics_response *response, bool dry_run)
+print_all_created(struct cli *cli, const struct proto_create_topics_response *response,
+    char **names, int count, bool dry_run)
 {
     static const char *const columns[] = {"topic", "partitions", "replicas", "status", "+id"};
     struct output out;
     int code = CLI_OK;
     output_begin(&out, cli->format, columns, COUNT_OF(columns));
-    for (int32_t i = 0; i < response->topics.count; i++) {
-        const struct proto_create_topics_response_creatable_topic_result *one =
-            &response->topics.items[i];
-        char id[UUID_TEXT_SIZE];
-        bool failed = one->error_code != 0;
-        uuid_format(one->topic_id, id);
-        if (failed)
-            code = cli_fail_code(cli, one->name, one->error_code, one->error_message);
-        output_str(&out, one->name);
-        output_i64_if(&out, !failed && one->num_partitions >= 0, one->num_partitions);
-        output_i64_if(&out, !failed && one->replication_factor >= 0, one->replication_factor);
-        output_z(&out, failed ? "failed" : dry_run ? "would be created" : "created");
-        output_z(&out, uuid_is_zero(one->topic_id) ? NULL : id);
-    }
+    for (int i = 0; i < count; i++)
+        for (int32_t k = 0; k < response->topics.count; k++) {
+            const struct proto_create_topics_response_creatable_topic_result *one =
+                &response->topics.items[k];
+            if (!str_eq_z(one->name, names[i]))
+                continue;
+            if (one->error_code != 0)
+                code = cli_fail_code(cli, one->name, one->error_code, one->error_message);
+            print_created(&out, one, dry_run);
+            break;
+        }
     int end = output_end(&out);
     return code != CLI_OK ? code : end;
 }
@@ -144,7 +157,7 @@ create(struct cli *cli, char **names, int count, struct plan *plan)
     int code = cli_call(cli, &call, CLIENT_TARGET_CONTROLLER, PROTO_CREATE_TOPICS_REQUEST_KEY,
         &request, (const void **)&response);
     if (code == CLI_OK)
-        code = print_created(cli, response, request.validate_only);
+        code = print_all_created(cli, response, names, count, request.validate_only);
     client_call_fini(&call);
     return code;
 }
@@ -221,6 +234,16 @@ print_deleted(struct output *out, struct str name, bool failed, bool dry_run)
     output_z(out, failed ? "failed" : dry_run ? "would be deleted" : "deleted");
 }
 
+/* Brokers answer in an order of their own. */
+static const struct proto_delete_topics_response_deletable_topic_result *
+find_deleted(const struct proto_delete_topics_response *response, struct str name)
+{
+    for (int32_t i = 0; i < response->responses.count; i++)
+        if (str_eq(response->responses.items[i].name, name))
+            return &response->responses.items[i];
+    return NULL;
+}
+
 static int
 call_delete(struct cli *cli, struct output *out)
 {
@@ -243,15 +266,16 @@ call_delete(struct cli *cli, struct output *out)
     client_call_init(&call, RESPONSE_ARENA);
     int code = cli_call(cli, &call, CLIENT_TARGET_CONTROLLER, PROTO_DELETE_TOPICS_REQUEST_KEY,
         &request, (const void **)&response);
-    int calling = code;
-    for (int32_t i = 0; calling == CLI_OK && i < response->responses.count; i++) {
+    for (int i = 0, calling = code; calling == CLI_OK && i < cli->arg_count; i++) {
         const struct proto_delete_topics_response_deletable_topic_result *one =
-            &response->responses.items[i];
-        if (one->error_code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION)
+            find_deleted(response, str_of(cli->args[i]));
+        if (one == NULL)
+            code = cli_fail(cli, "%s: the broker's answer does not name it", cli->args[i]);
+        else if (one->error_code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION)
             code = partitions_missing_topic(cli, one->name);
         else if (one->error_code != 0)
             code = cli_fail_code(cli, one->name, one->error_code, one->error_message);
-        print_deleted(out, one->name, one->error_code != 0, false);
+        print_deleted(out, str_of(cli->args[i]), one == NULL || one->error_code != 0, false);
     }
     client_call_fini(&call);
     return code;

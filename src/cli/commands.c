@@ -32,6 +32,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_cluster_quorum,
     &cli_cluster_features,
     &cli_cluster_partitions,
+    &cli_cluster_elect,
+    &cli_cluster_reassign,
     &cli_cluster_logdirs,
     &cli_debug_dump_log,
     &cli_bench_produce,

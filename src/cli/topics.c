@@ -80,9 +80,14 @@ topics_ask(struct cli *cli, char **names, int count, struct topic **out, int *ou
         arena_calloc(&cli->arena, (size_t)count + 1, sizeof *request.topics.items);
     if (request.topics.items == NULL)
         return cli_fail_memory(cli);
-    for (int i = 0; i < count; i++)
-        request.topics.items[i].name = str_of(names[i]);
-    request.topics.count = count > 0 ? count : -1;
+    request.topics.count = count > 0 ? 0 : -1;
+    for (int i = 0; i < count; i++) {
+        bool twice = false;
+        for (int k = 0; k < i && !twice; k++)
+            twice = strcmp(names[k], names[i]) == 0;
+        if (!twice)
+            request.topics.items[request.topics.count++].name = str_of(names[i]);
+    }
     request.allow_auto_topic_creation = false;
     client_call_init(&call, RESPONSE_ARENA);
     int code = cli_call(cli, &call, CLIENT_TARGET_ANY, PROTO_METADATA_REQUEST_KEY, &request,

@@ -147,7 +147,7 @@ def a_broker_that_is_away_is_said_with_its_address(server):
                  ["group", "members", "g"], ["group", "offsets", "g"], ["group", "seek", "g", "--to", "end"], ["group", "delete", "g"],
                  ["group", "delete-offsets", "g", "t"], ["config", "describe", "topic", "t"], ["config", "set", "topic", "t", "k=v"],
                  ["config", "unset", "broker", "1", "k"], ["cluster", "info"], ["cluster", "health"], ["cluster", "quorum"], ["cluster", "features"],
-                 ["cluster", "partitions"], ["cluster", "logdirs"]):
+                 ["cluster", "partitions"], ["cluster", "logdirs"], ["cluster", "elect"], ["cluster", "reassign"]):
         _, err = run(away, *args, stdin=b"x\n", code=FAILED)
         says(err, f"moldau {args[0]}", away, "refused")
     says(run(away, "topic", "list", code=FAILED)[1], "--brokers HOST:PORT")
@@ -477,6 +477,37 @@ def the_cluster_is_told(server):
     keys(parts, "topic", "partition", "leader", "epoch", "replicas", "isr", "offline")
     equal(len(parts), 2, "partitions")
     equal(js(server, "cluster", "partitions", "--under-replicated", "--leaderless"), [], "trouble")
+
+
+@test
+def leaders_are_elected_and_partitions_reassigned(server):
+    run(server, "topic", "create", "placed", "-p", 3)
+    equal(js(server, "cluster", "elect"), [], "nothing to elect")
+    equal(js(server, "cluster", "elect", "placed:0,2", "--unclean", "--dry-run"), [], "nothing to elect")
+    says(run(server, "cluster", "elect", "plaecd", code=NOT_FOUND)[1], "no topic 'plaecd'; did you mean placed?")
+    equal(js(server, "cluster", "reassign"), [], "nothing is moving")
+    planned = js(server, "cluster", "reassign", "placed:0-1", "--to", 1, "--dry-run")
+    keys(planned, "topic", "partition", "before", "after", "status")
+    equal([list(r.values()) for r in planned], [["placed", 0, [1], [1], "would be started"], ["placed", 1, [1], [1], "would be started"]], "a plan")
+    equal({r["status"] for r in js(server, "cluster", "reassign", "placed", "--to", 1)}, {"started"}, "to where they are")
+    says(run(server, "cluster", "reassign", "placed:1", "--to", "1,77", code=FAILED)[1], "INVALID_REPLICA_ASSIGNMENT")
+    says(run(server, "cluster", "reassign", "placed:1", "--cancel", code=FAILED)[1], "NO_REASSIGNMENT_IN_PROGRESS")
+    path = os.path.join(server.dir, "plan.json")
+    plan = {"version": 1, "partitions": [{"topic": "placed", "partition": p, "replicas": [1]} for p in (2, 0)]}
+    for text, code, part in ((json.dumps(plan), OK, ""), ("{", USAGE, "plan.json:1: "), ("{}", USAGE, "wants {\"version\": 1"),
+                             ('{"partitions": [{"topic": "placed"}]}', USAGE, "partition 0 of the list must be"),
+                             ('{"partitions": [{"topic": "placed", "partition": 7, "replicas": [1]}]}', NOT_FOUND, "no partition 7")):
+        with open(path, "w") as f:
+            f.write(text)
+        out, err = run(server, "cluster", "reassign", "--plan", path, "--dry-run", "-o", "json", code=code)
+        says(err, part)
+    with open(path, "w") as f:
+        json.dump(plan, f)
+    equal([r["partition"] for r in js(server, "cluster", "reassign", "--plan", path)], [0, 2], "by plan")
+    for args, part in ((["placed", "--to", "1,x"], "--to must be the ids of brokers"), (["placed", "--to", ""], "--to must be"),
+                       (["placed"], "wants exactly one of"), (["--to", "1"], "wants TOPIC"), (["placed", "--plan", path], "drop 'placed'")):
+        says(run(server, "cluster", "reassign", *args, code=USAGE)[1], part)
+    says(run(server, "cluster", "reassign", "--plan", "/no/file", code=NOT_FOUND)[1], "no such file")
 
 
 # ---- formats ----
