@@ -83,6 +83,15 @@ def the_libraries_export_what_the_header_declares_and_nothing_else(server):
         equal(exported, declared, " ".join(command))
 
 
+@test
+def the_guide_lists_every_option_with_its_default(server):
+    source = open(os.path.join(broker.ROOT, "src/client/public_options.c")).read()
+    defined = dict(re.findall(r'\[OPTION_\w+\]\s*=\s*(?:TEXT\(|NUMBER\(|CHOICE\(|\{)\s*"([^"]+)",\s*"([^"]*)"', source))
+    guide = dict(re.findall(r"^\| `([a-z0-9.]+)` \|\s*`?([^|`]*?)`?\s*\|", open(os.path.join(broker.ROOT, "docs/client.md")).read(), re.M))
+    check(len(defined) > 25, defined)
+    equal(guide, defined, "options of docs/client.md")
+
+
 def scenario(name):
     def scenario_test(server):
         address = server.address if name != "nobody_there_is_a_network_error" else f"127.0.0.1:{broker.free_port()}"
