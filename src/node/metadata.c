@@ -126,8 +126,7 @@ on_committed(void *ctx, int64_t high_watermark)
             request_done(LIST_ENTRY(pending->requests.next, struct meta_request, link), ERR_OK);
         pending_free(pending);
     }
-    if (list_empty(&md->pending) && md->bytes_since_snapshot > md->opts.snapshot_bytes)
-        metadata_store_snapshot(md);
+    metadata_snapshots_committed(md);
 }
 
 static void
@@ -193,20 +192,68 @@ metadata_append_records(
 
 /* ---- DescribeQuorum ---- */
 
-static struct proto_describe_quorum_response_partition_data *
-add_partition(struct meta_request *req)
+typedef struct proto_describe_quorum_request_topic_data quorum_topic_in;
+typedef struct proto_describe_quorum_response_topic_data quorum_topic_out;
+typedef struct proto_describe_quorum_response_partition_data quorum_partition_out;
+
+/* Every partition asked for, as none of this quorum's. */
+static enum err
+refuse_partitions(struct meta_request *req)
+{
+    const struct proto_describe_quorum_request *request = req->msg;
+    struct proto_describe_quorum_response *answer = req->response;
+    int32_t count = request->topics.count;
+    answer->topics.items = arena_calloc(req->arena, (size_t)count, sizeof *answer->topics.items);
+    if (answer->topics.items == NULL)
+        return ERR_NOMEM;
+    answer->topics.count = count;
+    for (int32_t t = 0; t < count; t++) {
+        const quorum_topic_in *asked = &request->topics.items[t];
+        quorum_topic_out *out = &answer->topics.items[t];
+        out->topic_name = asked->topic_name;
+        out->partitions.items = arena_calloc(
+            req->arena, (size_t)asked->partitions.count, sizeof *out->partitions.items);
+        if (out->partitions.items == NULL)
+            return ERR_NOMEM;
+        out->partitions.count = asked->partitions.count;
+        for (int32_t i = 0; i < asked->partitions.count; i++) {
+            out->partitions.items[i].partition_index = asked->partitions.items[i].partition_index;
+            out->partitions.items[i].error_code = PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+            if (req->version >= 2)
+                out->partitions.items[i].error_message =
+                    STR("This server does not host this topic-partition.");
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err
+fill_partition(struct node_metadata *md, struct meta_request *req, quorum_partition_out *out)
 {
     struct proto_describe_quorum_response *answer = req->response;
-    answer->topics.items = arena_calloc(req->arena, 1, sizeof *answer->topics.items);
-    if (answer->topics.items == NULL)
-        return NULL;
-    answer->topics.count = 1;
-    answer->topics.items[0].topic_name = STR("__cluster_metadata");
-    struct proto_describe_quorum_response_partition_data *data =
-        arena_calloc(req->arena, 1, sizeof *data);
-    answer->topics.items[0].partitions.items = data;
-    answer->topics.items[0].partitions.count = data != NULL;
-    return data;
+    const int32_t *voters;
+    int count = raft_voters(md->raft, &voters);
+    int64_t now_ms = env_wall_ms(md->opts.env);
+    out->error_message = STR("");
+    out->leader_id = raft_leader_id(md->raft);
+    out->leader_epoch = raft_epoch(md->raft);
+    out->high_watermark = raft_high_watermark(md->raft);
+    out->current_voters.items =
+        arena_calloc(req->arena, (size_t)count, sizeof *out->current_voters.items);
+    answer->nodes.items = arena_calloc(req->arena, (size_t)count, sizeof *answer->nodes.items);
+    if (out->current_voters.items == NULL || answer->nodes.items == NULL)
+        return ERR_NOMEM;
+    for (int i = 0; i < count; i++) {
+        bool timed = req->version >= 1;
+        out->current_voters.items[i].replica_id = voters[i];
+        out->current_voters.items[i].log_end_offset = raft_log_end_offset(md->raft);
+        out->current_voters.items[i].last_fetch_timestamp = timed ? now_ms : -1;
+        out->current_voters.items[i].last_caught_up_timestamp = timed ? now_ms : -1;
+        answer->nodes.items[i].node_id = voters[i];
+    }
+    out->current_voters.count = count;
+    answer->nodes.count = req->version >= 2 ? count : 0;
+    return ERR_OK;
 }
 
 static enum err
@@ -214,39 +261,17 @@ describe_quorum(struct node_metadata *md, struct meta_request *req)
 {
     const struct proto_describe_quorum_request *request = req->msg;
     struct proto_describe_quorum_response *answer = req->response;
-    const int32_t *voters;
-    int count = raft_voters(md->raft, &voters);
     proto_init(&proto_describe_quorum_response_schema, answer);
     bool asked = request->topics.count == 1 &&
                  str_eq_z(request->topics.items[0].topic_name, "__cluster_metadata") &&
                  request->topics.items[0].partitions.count == 1 &&
                  request->topics.items[0].partitions.items[0].partition_index == 0;
-    struct proto_describe_quorum_response_partition_data *data = add_partition(req);
-    if (data == NULL)
-        return ERR_NOMEM;
-    if (!asked) {
-        data->error_code = PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-        return ERR_OK;
-    }
-    data->leader_id = raft_leader_id(md->raft);
-    data->leader_epoch = raft_epoch(md->raft);
-    data->high_watermark = raft_high_watermark(md->raft);
-    data->current_voters.items =
-        arena_calloc(req->arena, (size_t)count, sizeof *data->current_voters.items);
-    answer->nodes.items = arena_calloc(req->arena, (size_t)count, sizeof *answer->nodes.items);
-    if (data->current_voters.items == NULL || answer->nodes.items == NULL)
-        return ERR_NOMEM;
-    int64_t now_ms = env_wall_ms(md->opts.env);
-    for (int i = 0; i < count; i++) {
-        data->current_voters.items[i].replica_id = voters[i];
-        data->current_voters.items[i].log_end_offset = raft_log_end_offset(md->raft);
-        data->current_voters.items[i].last_fetch_timestamp = now_ms;
-        data->current_voters.items[i].last_caught_up_timestamp = now_ms;
-        answer->nodes.items[i].node_id = voters[i];
-    }
-    data->current_voters.count = count;
-    answer->nodes.count = count;
-    return ERR_OK;
+    enum err err = refuse_partitions(req);
+    if (err != ERR_OK || !asked)
+        return err;
+    quorum_partition_out *out = &answer->topics.items[0].partitions.items[0];
+    out->error_code = PROTO_ERROR_NONE;
+    return fill_partition(md, req, out);
 }
 
 /* ---- taking requests ---- */
@@ -352,6 +377,8 @@ make_raft(struct node_metadata *md)
     if (err != ERR_OK)
         return err;
     int32_t epoch = log_latest_epoch(md->log);
+    if (epoch < meta_image_epoch(md->latest))
+        epoch = meta_image_epoch(md->latest); /* all of the log is in a snapshot */
     struct raft_opts opts = {
         .ops = &ops,
         .ctx = md,
@@ -420,6 +447,7 @@ on_start(struct loop_task *task)
         err = metadata_store_bootstrap(md);
     if (err != ERR_OK)
         diag_event(md->diag, DIAG_ERROR, MODULE, "start_failed", DIAG_ERR("cause", err));
+    metadata_snapshots_start(md);
     if (md->registration.wanted)
         metadata_registration_start(md);
     metadata_view_update(md);
@@ -480,6 +508,7 @@ node_metadata_free(struct node_metadata **metadata)
         log_flush_abandon(&md->flush.flush);
     raft_free(&md->raft);
     metadata_store_fini(md);
+    metadata_snapshots_fini(md);
     log_validator_free(&md->validator);
     meta_image_unref(&md->latest);
     meta_image_unref(&md->committed);

@@ -32,8 +32,13 @@ struct node_metadata_opts {
     struct pool *pool; /* flushes */
     const struct meta_config_rules *rules;
     int32_t node_id;
-    struct str rack;        /* null: none */
-    int64_t snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
+    struct str rack;              /* null: none */
+    int64_t snapshot_bytes;       /* metadata.log.max.record.bytes.between.snapshots */
+    int64_t snapshot_interval_ms; /* metadata.log.max.snapshot.interval.ms; 0: only by bytes */
+    int64_t retention_bytes; /* metadata.max.retention.bytes, log and snapshots; -1: no limit */
+    int64_t retention_ms;    /* metadata.max.retention.ms, snapshots; -1: no limit */
+    int32_t segment_bytes;   /* metadata.log.segment.bytes */
+    int64_t segment_ms;      /* metadata.log.segment.ms */
 };
 
 /* Reads snapshot and log into the first image; formats a new log. Blocks. CORRUPT when the log

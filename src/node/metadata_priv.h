@@ -12,7 +12,7 @@
 #include "os/mutex.h"
 #include "raft/raft.h"
 
-enum { METADATA_ENDPOINTS_MAX = 16, METADATA_NAME_MAX = 256 };
+enum { METADATA_ENDPOINTS_MAX = 16, METADATA_NAME_MAX = 256, METADATA_SNAPSHOT_MAX = 1 << 30 };
 
 /* An image that waits for its records to be committed, with those who wait for it. */
 struct metadata_pending {
@@ -45,6 +45,27 @@ struct metadata_registration {
     void *ctx;
 };
 
+struct metadata_snapshot {
+    int64_t end_offset; /* the log goes on here */
+    int32_t epoch;      /* of the last record in it */
+    int64_t size_bytes;
+    int64_t contained_ms; /* when that record was written */
+};
+
+struct metadata_snapshots {
+    struct metadata_snapshot *items; /* owned; in the directory, oldest first */
+    int32_t count, capacity;
+    struct loop_timer timer;
+    int64_t written_ms, cleaned_ms; /* monotonic: when the last of each began */
+    /* The one being written, on the pool. */
+    bool running;
+    struct metadata_snapshot writing;
+    struct meta_image *image; /* referenced while it runs */
+    struct pool_work work;
+    struct loop_task done;
+    enum err err;
+};
+
 struct node_metadata {
     /* Fixed at open. */
     struct node_metadata_opts opts;
@@ -61,6 +82,7 @@ struct node_metadata {
     struct list pending;       /* in the order of offsets */
     struct list subscribers;
     struct metadata_flush flush;
+    struct metadata_snapshots snapshots;
     struct metadata_registration registration;
     struct arena scratch; /* records of one operation */
     int64_t bytes_since_snapshot;
@@ -89,8 +111,24 @@ MUST_USE enum err metadata_store_bootstrap(struct node_metadata *md);
 enum err metadata_store_quorum_state(void *ctx, struct bytes text);
 enum err metadata_store_append(void *ctx, uint8_t *batches, size_t len);
 void metadata_store_want_flush(void *ctx);
-void metadata_store_snapshot(struct node_metadata *md);
 void metadata_store_fini(struct node_metadata *md);
+/* metadata_replay.c: the first image, from the snapshots found and the log. */
+MUST_USE enum err metadata_replay(struct node_metadata *md);
+/* metadata_snapshot.c */
+/* Before the loop: those in the directory; leftovers are removed. */
+MUST_USE enum err metadata_snapshots_find(struct node_metadata *md);
+/* Those from `first` on could not be read: they are renamed and forgotten. */
+MUST_USE enum err metadata_snapshots_set_aside(struct node_metadata *md, int32_t first);
+void metadata_snapshots_start(struct node_metadata *md);
+/* More of the log is committed. */
+void metadata_snapshots_committed(struct node_metadata *md);
+void metadata_snapshots_fini(struct node_metadata *md);
+/* `more` is appended to its name: "" or ".deleted". */
+void metadata_snapshot_path(const struct node_metadata *md,
+    const struct metadata_snapshot *snapshot, const char *more, char *out, size_t size);
+MUST_USE enum err metadata_snapshot_header_parse(struct bytes value, int64_t *contained_ms);
+MUST_USE enum err metadata_snapshot_write_records(
+    struct node_metadata *md, const char *path, const struct meta_records *records, int64_t now_ms);
 /* metadata_register.c */
 void metadata_registration_start(struct node_metadata *md);
 /* metadata.c */

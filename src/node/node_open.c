@@ -217,6 +217,14 @@ open_metadata(struct node *node, struct buf *problems)
         .rack = node_config_str(config, "broker.rack"),
         .snapshot_bytes =
             node_config_i64(config, "metadata.log.max.record.bytes.between.snapshots"),
+        .snapshot_interval_ms = node_config_i64(config, "metadata.log.max.snapshot.interval.ms"),
+        .retention_bytes = node_config_i64(config, "metadata.max.retention.bytes"),
+        .retention_ms = node_config_i64(config, "metadata.max.retention.ms"),
+        .segment_bytes = (int32_t)node_config_i64(
+            config, node_config_is_set(config, "internal.metadata.log.segment.bytes")
+                        ? "internal.metadata.log.segment.bytes"
+                        : "metadata.log.segment.bytes"),
+        .segment_ms = node_config_i64(config, "metadata.log.segment.ms"),
     };
     enum err err = node_metadata_open(&opts, &node->metadata);
     if (err != ERR_OK)

@@ -66,9 +66,9 @@ set_cleaning(struct sim_broker *broker)
 {
     struct sim_cluster *cluster = broker->cluster;
     set(broker, "offsets.topic.clean.min.bytes=%lld", (long long)pick(cluster, 1, 6000));
-    set(broker, "metadata.log.max.snapshot.interval.ms=%lld", (long long)pick(cluster, 1, 3000));
-    set(broker, "metadata.max.retention.bytes=%lld", (long long)pick(cluster, 100, 30000));
-    set(broker, "internal.metadata.log.segment.bytes=%lld", (long long)pick(cluster, 100, 9000));
+    set(broker, "metadata.log.max.snapshot.interval.ms=%lld", (long long)pick(cluster, 30, 1000));
+    set(broker, "metadata.max.retention.bytes=%lld", (long long)pick(cluster, 100, 9000));
+    set(broker, "internal.metadata.log.segment.bytes=%lld", (long long)pick(cluster, 3000, 9000));
     set(broker, "log.segment.delete.delay.ms=%lld", (long long)pick(cluster, 0, 2000));
 }
 
