@@ -90,6 +90,18 @@ def requests_on_their_way_are_answered_before_a_stop(server):
 
 
 @test
+def a_start_tells_whether_the_stop_was_clean(server):
+    load = subprocess.run([broker.binary(), "bench", "produce", "waits", "-w", "0", "--requests", "20", "-b", server.address],
+                          capture_output=True, text=True)
+    equal(load.returncode, 0, load.stderr)
+    server.kill9()
+    server.start()
+    check("log loaded logs=1 clean_stop=false recovered=1" in server.log_tail(8), server.log_tail(8))
+    server.restart()
+    check("log loaded logs=1 clean_stop=true recovered=0" in server.log_tail(8), server.log_tail(8))
+
+
+@test
 def addresses_that_cannot_be_bound_are_explained(server):
     second = broker.Server(props={"listeners": f"PLAINTEXT://127.0.0.1:{INTERNAL}"})
     try:

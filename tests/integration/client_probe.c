@@ -7,6 +7,7 @@
 #include <moldau/client.h>
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -763,6 +764,60 @@ two_members_share_the_partitions(struct probe *probe)
     moldau_client_free(&clients[1]);
 }
 
+/* ---- threads ---- */
+
+struct worker {
+    struct probe *probe;
+    pthread_t thread;
+    int32_t partition;
+};
+
+/* A producer and a consumer on a client of its own. */
+static void *
+work(void *arg)
+{
+    struct worker *worker = arg;
+    struct probe *probe = worker->probe;
+    struct moldau_client *client = NULL;
+    struct moldau_producer *producer = NULL;
+    struct moldau_consumer *consumer = NULL;
+    struct moldau_record record = MOLDAU_RECORD_INIT;
+    CHECK(moldau_client_new(probe->options, &client) == MOLDAU_OK);
+    CHECK(moldau_producer_new(client, NULL, &producer) == MOLDAU_OK);
+    record.topic = probe->name;
+    record.partition = worker->partition;
+    for (int i = 0; i < 1000; i++) {
+        record.value = &i;
+        record.value_len = sizeof i;
+        CHECK(moldau_producer_send(producer, &record, LONG_MS) == MOLDAU_OK);
+    }
+    CHECK(moldau_producer_close(&producer, LONG_MS) == MOLDAU_OK);
+    CHECK(moldau_consumer_new(client, NULL, &consumer) == MOLDAU_OK);
+    CHECK(moldau_consumer_assign(consumer, probe->name, worker->partition, 0) == MOLDAU_OK);
+    for (int i = 0; i < 1000; i++) {
+        const struct moldau_message *message;
+        CHECK(moldau_consumer_poll(consumer, LONG_MS, &message) == MOLDAU_OK);
+        CHECK(message->offset == i && memcmp(message->value, &i, sizeof i) == 0);
+    }
+    CHECK(moldau_consumer_close(&consumer, LONG_MS) == MOLDAU_OK);
+    moldau_client_free(&client);
+    return NULL;
+}
+
+static void
+threads_with_a_client_each_do_not_meet(struct probe *probe)
+{
+    struct worker workers[4];
+    make_topic(probe, 4);
+    moldau_options_on_delivery(probe->options, NULL, NULL);
+    for (int32_t i = 0; i < 4; i++) {
+        workers[i] = (struct worker){.probe = probe, .partition = i};
+        CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
+    }
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(workers[i].thread, NULL) == 0);
+}
+
 /* ---- for the tests of the examples: the name is given ---- */
 
 static void
@@ -830,6 +885,7 @@ static const struct {
     SCENARIO(a_group_is_read_once_and_committed),
     SCENARIO(committed_offsets_serve_without_a_member),
     SCENARIO(two_members_share_the_partitions),
+    SCENARIO(threads_with_a_client_each_do_not_meet),
     SCENARIO(nobody_there_is_a_network_error),
     {"makes_a_topic_of_four_partitions", makes_a_topic_of_four_partitions},
     {"prints_committed_offsets", prints_committed_offsets},
