@@ -12,8 +12,8 @@
 
 enum {
     WORKERS_MAX = 4,
-    SERIAL_MAX = 16,        /* so few are opened faster than threads start */
-    PROGRESS_EVERY = 10000, /* logs */
+    SERIAL_MAX = 16, /* so few are opened faster than threads start */
+    PROGRESS_EVERY_MS = 3000,
 };
 
 /* ---- side by side ---- */
@@ -75,6 +75,7 @@ struct load {
     char *explanation;
     enum err err;
     enum log_checkpoint_kind kind;
+    _Atomic int64_t told_ms; /* when progress was told last */
 };
 
 static bool
@@ -195,6 +196,38 @@ read_checkpoints(struct load *l)
 
 /* ---- opening ---- */
 
+/* One worker of them tells how far all are, every few seconds. */
+static void
+tell_progress(struct load *l)
+{
+    struct log_manager *mgr = l->mgr;
+    int64_t now_ms = env_now_ms(mgr->env), told_ms = atomic_load(&l->told_ms);
+    struct log_manager_counters counters;
+    if (now_ms - told_ms < PROGRESS_EVERY_MS ||
+        !atomic_compare_exchange_strong(&l->told_ms, &told_ms, now_ms))
+        return;
+    log_manager_counters(mgr, &counters);
+    diag_event(env_diag(mgr->env), DIAG_INFO, "log", "loading",
+        DIAG_I64("logs", counters.logs_loaded), DIAG_I64("of", counters.logs_to_load),
+        DIAG_I64("recovered", counters.logs_recovered),
+        DIAG_I64("bytes_checked", counters.bytes_scanned));
+}
+
+static void
+tell_loaded(struct log_manager *mgr, int64_t started_ms)
+{
+    struct log_manager_counters counters;
+    log_manager_counters(mgr, &counters);
+    bool clean = true; /* a new node stopped never, which is as good */
+    for (int i = 0; i < mgr->dir_count && counters.logs_loaded > 0; i++)
+        clean = clean && (mgr->dirs[i].clean || atomic_load(&mgr->dirs[i].host.offline));
+    diag_event(env_diag(mgr->env), DIAG_INFO, "log", "loaded",
+        DIAG_I64("logs", counters.logs_loaded), DIAG_Z("clean_stop", clean ? "true" : "false"),
+        DIAG_I64("recovered", counters.logs_recovered),
+        DIAG_I64("bytes_checked", counters.bytes_scanned),
+        DIAG_I64("ms", env_now_ms(mgr->env) - started_ms));
+}
+
 static void
 load_one(void *ctx, int32_t i)
 {
@@ -228,10 +261,8 @@ load_one(void *ctx, int32_t i)
     if (item->err != ERR_OK && item->err != ERR_NOMEM && item->err != ERR_LIMIT &&
         !atomic_exchange(&item->dir->host.offline, true))
         item->dir->host.failed(&item->dir->host, item->err);
-    int64_t done = atomic_fetch_add(&mgr->logs_loaded, 1) + 1;
-    if (done % PROGRESS_EVERY == 0)
-        diag_event(env_diag(mgr->env), DIAG_INFO, "log", "loading", DIAG_I64("logs", done),
-            DIAG_I64("of", atomic_load(&mgr->logs_to_load)));
+    atomic_fetch_add(&mgr->logs_loaded, 1);
+    tell_progress(l);
 }
 
 static enum err
@@ -283,6 +314,7 @@ log_load_all(struct log_manager *mgr, char *explanation)
 {
     struct load l = {.mgr = mgr, .explanation = explanation};
     int64_t started_ms = env_now_ms(mgr->env);
+    atomic_init(&l.told_ms, started_ms);
     enum err err = ERR_OK;
     for (int i = 0; i < mgr->dir_count && err == ERR_OK; i++) {
         l.dir = &mgr->dirs[i];
@@ -302,8 +334,6 @@ log_load_all(struct log_manager *mgr, char *explanation)
         err = open_all(&l);
     load_fini(&l);
     if (err == ERR_OK)
-        diag_event(env_diag(mgr->env), DIAG_INFO, "log", "loaded",
-            DIAG_I64("logs", atomic_load(&mgr->logs_loaded)),
-            DIAG_I64("ms", env_now_ms(mgr->env) - started_ms));
+        tell_loaded(mgr, started_ms);
     return err;
 }
