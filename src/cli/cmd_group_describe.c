@@ -69,10 +69,15 @@ add_members(const struct group *group, struct lag_row *rows, int committed, int 
                 .member = &group->members[m],
                 .end = -1};
             struct lag_row *row = bsearch(&key, rows, (size_t)committed, sizeof *rows, by_topic);
-            if (row != NULL && row->member == NULL)
+            if (row != NULL && row->member == NULL) {
                 row->member = key.member;
-            else
-                rows[(*count)++] = key;
+                continue;
+            }
+            if (row != NULL) { /* members of share groups share partitions */
+                key.committed = row->committed;
+                key.leader_epoch = row->leader_epoch;
+            }
+            rows[(*count)++] = key;
         }
     qsort(rows, (size_t)*count, sizeof *rows, by_topic);
 }
@@ -105,12 +110,9 @@ gather_lag(struct cli *cli, const struct group *group, bool with_ends, struct la
 {
     struct group_offset *offsets = NULL;
     int count = 0;
-    /* Share groups keep no offsets of their own. */
-    if (!str_eq_z(group->type, "share")) {
-        int code = group_offsets(cli, group, &offsets, &count);
-        if (code != CLI_OK)
-            return code;
-    }
+    int code = group_offsets(cli, group, &offsets, &count);
+    if (code != CLI_OK)
+        return code;
     int capacity = count + member_part_count(group);
     struct lag_row *rows = arena_calloc(&cli->arena, (size_t)capacity + 1, sizeof *rows);
     if (rows == NULL)
@@ -166,7 +168,8 @@ print_members(struct output *out, const struct group *group)
         output_str(out, member->instance_id);
         output_str(out, member->rack);
         output_i64_if(out, member->epoch >= 0, member->epoch);
-        output_z(out, member->epoch < 0 || member->classic_protocol ? "classic" : "consumer");
+        output_str(
+            out, member->epoch < 0 || member->classic_protocol ? STR("classic") : group->type);
         output_list(out, member->topic_count);
         for (int t = 0; t < member->topic_count; t++)
             output_str(out, member->topics[t]);

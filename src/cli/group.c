@@ -173,14 +173,13 @@ take_offsets(struct cli *cli, const struct group *group,
                 .metadata = arena_str(&cli->arena, part->metadata)};
         }
     }
-    qsort(offsets, (size_t)n, sizeof *offsets, by_topic);
     *out = offsets;
     *count = n;
     return cli->arena.exhausted ? cli_fail_memory(cli) : CLI_OK;
 }
 
-int
-group_offsets(struct cli *cli, const struct group *group, struct group_offset **out, int *count)
+static int
+committed_offsets(struct cli *cli, const struct group *group, struct group_offset **out, int *count)
 {
     struct proto_offset_fetch_request request;
     const struct proto_offset_fetch_response *response;
@@ -206,5 +205,15 @@ group_offsets(struct cli *cli, const struct group *group, struct group_offset **
     if (code == CLI_OK)
         code = take_offsets(cli, group, response, out, count);
     client_call_fini(&call);
+    return code;
+}
+
+int
+group_offsets(struct cli *cli, const struct group *group, struct group_offset **out, int *count)
+{
+    int code = str_eq_z(group->type, "share") ? group_share_offsets(cli, group, out, count)
+                                              : committed_offsets(cli, group, out, count);
+    if (code == CLI_OK)
+        qsort(*out, (size_t)*count, sizeof **out, by_topic);
     return code;
 }

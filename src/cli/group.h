@@ -52,7 +52,8 @@ int group_find(struct cli *cli, struct str id, struct group *out);
 /* group_find and all the rest. A group that does not exist: CLI_NOT_FOUND after printing, or with
  * `may_lack` a group whose state is null. */
 int group_describe(struct cli *cli, struct str id, bool may_lack, struct group *out);
-/* What the group has committed, sorted by topic and index. */
+/* What the group has committed (of a share group: the first record not done with), sorted by topic
+ * and index. */
 int group_offsets(
     struct cli *cli, const struct group *group, struct group_offset **out, int *count);
 

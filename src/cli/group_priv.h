@@ -25,6 +25,10 @@ struct group_way {
     int16_t (*take)(struct cli *cli, const void *response, struct group *out, struct str *message);
 };
 
+/* Sorted in no way. */
+int group_share_offsets(
+    struct cli *cli, const struct group *group, struct group_offset **out, int *count);
+
 extern const struct group_way group_ways[GROUP_WAYS];
 
 #endif

@@ -13,43 +13,14 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
 import tap
+from cli import FAILED, NOT_FOUND, OK, USAGE, js, keys, run, says
 from tap import check, equal, eventually, test
-
-OK, FAILED, USAGE, NOT_FOUND, UNHEALTHY = 0, 1, 2, 3, 4
-
-
-def run(server, *args, stdin=b"", code=OK, env=None):
-    """Runs `moldau ARGS`; gives what it wrote to standard output and to standard error."""
-    address = server.address if hasattr(server, "address") else server
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}
-    done = subprocess.run([broker.binary(), *map(str, args)], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60, env={**clean, "MOLDAU_BROKERS": address, **(env or {})})
-    out, err = done.stdout.decode(), done.stderr.decode()
-    if done.returncode != code:
-        raise AssertionError(f"moldau {args}: exit code {done.returncode}, want {code}\n{out[-1500:]}\n{err[-1500:]}")
-    return out, err
-
-
-def js(server, *args, **options):
-    return json.loads(run(server, *args, "-o", "json", **options)[0])
-
-
-def says(text, *parts):
-    for part in parts:
-        check(part in text, f"{part!r} is not in {text!r}")
-
-
-def keys(rows, *names):
-    """Exactly these fields, in this order: programs rely on them."""
-    check(rows, "no rows")
-    equal(list(rows[0] if isinstance(rows, list) else rows), list(names), "fields")
 
 
 def commands(server):
     """The names of all commands, from the overview."""
     out, _ = run(server, "help")
-    names = [line[2:26].strip() if line[26:27] != "" else line.strip() for line in out.splitlines() if line.startswith("  ")]
-    return [name for name in names if name]
+    return [line[2:26].strip() for line in out.splitlines() if line.startswith("  ")]
 
 
 # ---- the command line itself ----

@@ -9,11 +9,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import apache
 import broker
 import tap
-from importlib import import_module
+from cli import FAILED, js, run, says
 from tap import check, equal, eventually, test
-
-cli = import_module("020_cli")
-js, run, says = cli.js, cli.run, cli.says
 
 
 class Members:
@@ -67,10 +64,10 @@ def groups_of_every_type_are_described(members):
 @test
 def they_are_moved_and_deleted_when_they_are_empty(members):
     server = members.server
-    says(run(server, "group", "seek", "new", "--to", "start", code=1)[1], "is Stable with 1 member")
-    says(run(server, "group", "seek", "shared", "t", "--to", "start", code=1)[1], "is a share group")
-    says(run(server, "group", "delete", "shared", code=1)[1], "is Stable with 1 member")
-    says(run(server, "group", "delete-offsets", "new", "t", code=1)[1], "GROUP_SUBSCRIBED_TO_TOPIC")
+    says(run(server, "group", "seek", "new", "--to", "start", code=FAILED)[1], "is Stable with 1 member")
+    says(run(server, "group", "seek", "shared", "t", "--to", "start", code=FAILED)[1], "is a share group")
+    says(run(server, "group", "delete", "shared", code=FAILED)[1], "is Stable with 1 member")
+    says(run(server, "group", "delete-offsets", "new", "t", code=FAILED)[1], "GROUP_SUBSCRIBED_TO_TOPIC")
     members.leave()
     eventually(lambda: all(g["state"] == "Empty" for g in js(server, "group", "list")), timeout_s=60, what="empty groups")
     equal([(r["partition"], r["before"], r["after"]) for r in js(server, "group", "seek", "new", "t:1", "--to", "start")], [(1, 2, 0)], "moved")
