@@ -39,13 +39,15 @@ query_value(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(request->impl, MHD_GET_ARGUMENT_KIND, name);
 }
 
+/* The body goes to the response as it is: it may be many megabytes. */
 static enum MHD_Result
 send_body(struct MHD_Connection *connection, struct http_response *answer)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(answer->body.len, answer->body.data, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(
+        answer->body.len, answer->body.data, mem_free);
     if (response == NULL)
         return MHD_NO;
+    buf_init(&answer->body, 0); /* it is not ours any more */
     enum MHD_Result result =
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
     if (result == MHD_YES)
