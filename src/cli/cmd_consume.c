@@ -488,12 +488,12 @@ const struct cli_command cli_consume = {
     .arguments_min = 1,
     .arguments_max = -1,
     .text =
-        "TIME is milliseconds since 1970, 2026-01-31, 2026-01-31T08:00:00Z (or +01:00), or a time "
-        "ago: -10s, -30m, -2h, -7d. A range takes in FROM and stops before TO; either may be left "
-        "out.\n\n"
+        "TIME is milliseconds since 1970, 2026-01-31, 2026-01-31T08:00:00Z (or +01:00), or a "
+        "time ago: -10s, -30m, -2h, -7d.\nA range takes in FROM and stops before TO; either may "
+        "be left out.\n\n"
         "With --group the records after the group's committed offsets come, and --offset says "
-        "where to begin without any. What was printed is committed every five seconds, when "
-        "partitions move, and at the end; interrupt it (Ctrl-C) to commit and leave.",
+        "where to begin without any.\nWhat was printed is committed every five seconds, when "
+        "partitions move, and at the end; interrupt it (Ctrl-C) to\ncommit and leave.\n",
     .examples = "  moldau consume orders -O start -e\n"
                 "  moldau consume orders -O -10 -e\n"
                 "  moldau consume orders -O @-1h..@-30m\n"
