@@ -27,12 +27,12 @@ on_quit(struct loop_task *task)
     loop_quit(CONTAINER_OF(task, struct server, quit)->main);
 }
 
-/* Any loop: the main loop ends the node. */
+/* Any loop: the main loop ends the node. Canceled is what a stop before the node was ready says. */
 static void
 on_failure(void *ctx, enum err err)
 {
     struct server *server = ctx;
-    if (err == ERR_OK || server->failing)
+    if (err == ERR_OK || err == ERR_CANCELED || server->failing)
         return;
     server->failing = true;
     server->failure = err;

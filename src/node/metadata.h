@@ -72,6 +72,10 @@ struct node_metadata_view {
     int64_t snapshot_ns;    /* env_now_ns of the last one; 0: none yet */
 };
 void node_metadata_get_view(struct node_metadata *metadata, struct node_metadata_view *out);
+/* Before the stop, any thread: posts `settled` to `loop` when no flush of the metadata log runs; none
+ * begins after that. */
+void node_metadata_settle(
+    struct node_metadata *metadata, struct loop *loop, struct loop_task *settled);
 /* Any thread but its own: answers what waits with CANCELED, stops the loop. */
 void node_metadata_stop(struct node_metadata *metadata);
 /* Stopped, the pool idle. Before the log manager closes. */

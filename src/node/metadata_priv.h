@@ -32,6 +32,14 @@ struct metadata_flush {
     bool again; /* something was appended meanwhile */
 };
 
+/* Who wants to know when no flush runs any more (node_metadata_settle). */
+struct metadata_settle {
+    struct loop_task ask;
+    struct loop *loop;
+    struct loop_task *settled; /* the asker's */
+    bool asked;                /* on the loop: no flush begins any more */
+};
+
 /* Registering this broker: two requests, one after the other. */
 struct metadata_registration {
     struct loop_task start;
@@ -82,6 +90,7 @@ struct node_metadata {
     struct list pending;       /* in the order of offsets */
     struct list subscribers;
     struct metadata_flush flush;
+    struct metadata_settle settle;
     struct metadata_snapshots snapshots;
     struct metadata_registration registration;
     struct arena scratch; /* records of one operation */

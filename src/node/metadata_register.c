@@ -20,7 +20,7 @@ md_of(struct metadata_registration *reg)
 static void
 finish(struct metadata_registration *reg, enum err err)
 {
-    if (err != ERR_OK)
+    if (err != ERR_OK && err != ERR_CANCELED) /* canceled: a stop before the node was ready */
         diag_event(
             md_of(reg)->diag, DIAG_ERROR, MODULE, "registration_failed", DIAG_ERR("cause", err));
     reg->ready(reg->ctx, err);

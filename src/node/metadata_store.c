@@ -125,12 +125,16 @@ flush_done(struct loop_task *task)
     flush->running = false;
     if (log_flush_end(md->log, &flush->flush, flush->err) != ERR_OK) {
         raft_flush_failed(md->raft);
+        if (md->settle.asked)
+            loop_post(md->settle.loop, md->settle.settled);
         metadata_view_update(md);
         return;
     }
     log_set_high_watermark(md->log, offset);
     raft_flushed(md->raft, offset);
-    if (flush->again)
+    if (md->settle.asked)
+        loop_post(md->settle.loop, md->settle.settled);
+    else if (flush->again)
         start_flush(md);
     metadata_view_update(md);
 }
@@ -156,8 +160,26 @@ metadata_store_want_flush(void *ctx)
     struct node_metadata *md = ctx;
     if (md->flush.running)
         md->flush.again = true;
-    else
+    else if (!md->settle.asked)
         start_flush(md);
+}
+
+static void
+settle_asked(struct loop_task *task)
+{
+    struct node_metadata *md = CONTAINER_OF(task, struct node_metadata, settle.ask);
+    md->settle.asked = true;
+    if (!md->flush.running)
+        loop_post(md->settle.loop, md->settle.settled);
+}
+
+void
+node_metadata_settle(struct node_metadata *metadata, struct loop *loop, struct loop_task *settled)
+{
+    metadata->settle.loop = loop;
+    metadata->settle.settled = settled;
+    loop_task_init(&metadata->settle.ask, settle_asked);
+    loop_post(metadata->loop, &metadata->settle.ask);
 }
 
 /* ---- a new cluster ---- */

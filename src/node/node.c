@@ -173,6 +173,19 @@ leave_cluster(struct node *node)
     arena_fini(&leave.arena);
 }
 
+/* A log is closed between its flushes, not within one. */
+static void
+settle_metadata(struct node *node)
+{
+    struct drain drain;
+    if (loop_new(node->opts.env, "settle", &drain.loop) != ERR_OK)
+        return;
+    loop_task_init(&drain.task, drain_done);
+    node_metadata_settle(node->metadata, drain.loop, &drain.task);
+    loop_run_here(drain.loop);
+    loop_free(&drain.loop);
+}
+
 static void
 stop_loops(struct node *node)
 {
@@ -194,6 +207,7 @@ node_stop(struct node *node, int64_t drain_ms)
     drain_net(node, drain_ms);
     leave_cluster(node);
     replica_manager_stop(node->replicas);
+    settle_metadata(node);
     node_metadata_stop(node->metadata);
     stop_loops(node);
     pool_free(&node->pool);

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Start, idle and stop of the real process; bad frames do not end it."""
 import os
+import signal
 import socket
 import struct
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
@@ -54,6 +57,19 @@ def it_stops_cleanly_and_starts_again(server):
     equal(server.stop(), 0, "exit code")
     server.start()
     server.kill9()
+    server.start()
+
+
+@test
+def a_stop_at_any_moment_of_the_start_is_an_orderly_one(server):
+    server.kill9()  # so that the next start has something to recover
+    for delay_ms in range(0, 60, 3):
+        with open(server.out, "ab") as out:
+            process = subprocess.Popen(server._moldau_command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        time.sleep(delay_ms / 1000)
+        process.send_signal(signal.SIGTERM)
+        # Before it listens to signals the kernel ends it.
+        check(process.wait(20) in (0, -signal.SIGTERM), f"stopped {delay_ms} ms after its start: {process.returncode}\n{server.log_tail(12)}")
     server.start()
 
 
