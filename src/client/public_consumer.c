@@ -375,9 +375,11 @@ moldau_consumer_poll(
     if (consumer->group != NULL && client_group_state(consumer->group) == CLIENT_GROUP_FAILED)
         return public_group_failed(consumer);
     public_turn_if_older(client, timeout_ms == 0 ? 0 : POLL_TURN_MS);
-    int64_t end_ms = public_end_ms(client, timeout_ms);
-    enum err err =
-        client_consumer_poll(consumer->consumer, end_ms - public_now_ms(client), &message);
+    enum err err = client_consumer_next(consumer->consumer, &message);
+    if (err == ERR_AGAIN) { /* only a poll that waits reads the clock again */
+        int64_t wait_ms = public_end_ms(client, timeout_ms) - public_now_ms(client);
+        err = client_consumer_poll(consumer->consumer, wait_ms, &message);
+    }
     if (err != ERR_OK)
         return fail_poll(consumer, err);
     err = keep_message(consumer, &message);

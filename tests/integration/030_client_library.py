@@ -153,6 +153,21 @@ def the_producer_goes_on_after_a_restart_of_the_broker(server):
     equal(out.strip(), f"{count} stored, 0 failed, highest offset {count}", f"each order once {err}")
 
 
+@test
+def a_member_goes_on_after_a_restart_of_the_broker(server):
+    name = "orders-member"
+    run([PROBE, server.address, "makes_a_topic_of_four_partitions", name])
+    producer(server, name, 1000)
+    consumer = Consumer(server, name, name)
+    tap.eventually(lambda: committed(server, name) == 1000, 60, "the first half")
+    server.kill9()
+    server.start()
+    producer(server, name, 2000)
+    tap.eventually(lambda: committed(server, name) == 3000, 90, "the second half", 0.3)
+    consumer.process.terminate()
+    equal(sorted(orders(consumer.finish())), sorted([*range(1000), *range(2000)]), "orders")
+
+
 def installed():
     """A tree as `meson install` leaves it, and what pkg-config says there."""
     if not shutil.which("pkg-config") or not shutil.which("meson"):

@@ -768,6 +768,7 @@ two_members_share_the_partitions(struct probe *probe)
 
 struct worker {
     struct probe *probe;
+    struct moldau_client *client;
     pthread_t thread;
     int32_t partition;
 };
@@ -778,11 +779,10 @@ work(void *arg)
 {
     struct worker *worker = arg;
     struct probe *probe = worker->probe;
-    struct moldau_client *client = NULL;
+    struct moldau_client *client = worker->client;
     struct moldau_producer *producer = NULL;
     struct moldau_consumer *consumer = NULL;
     struct moldau_record record = MOLDAU_RECORD_INIT;
-    CHECK(moldau_client_new(probe->options, &client) == MOLDAU_OK);
     CHECK(moldau_producer_new(client, NULL, &producer) == MOLDAU_OK);
     record.topic = probe->name;
     record.partition = worker->partition;
@@ -812,6 +812,7 @@ threads_with_a_client_each_do_not_meet(struct probe *probe)
     moldau_options_on_delivery(probe->options, NULL, NULL);
     for (int32_t i = 0; i < 4; i++) {
         workers[i] = (struct worker){.probe = probe, .partition = i};
+        CHECK(moldau_client_new(probe->options, &workers[i].client) == MOLDAU_OK);
         CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
     }
     for (int i = 0; i < 4; i++)
