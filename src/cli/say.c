@@ -80,8 +80,15 @@ cli_fail_call(const struct cli *cli, enum err err)
     if (err == ERR_UNSUPPORTED)
         return cli_fail(
             cli, "%s", text[0] != '\0' ? text : "the broker does not serve this request");
-    cli_fail(cli, "no answer from %s: %s", cli->bootstrap, text[0] != '\0' ? text : err_text(err));
-    fprintf(stderr, "Is a broker running there? Name another with --brokers HOST:PORT.\n");
+    if (text[0] != '\0') /* names the address itself */
+        cli_fail(cli, "no answer from %s", text);
+    else
+        cli_fail(cli, "no answer from %s: %s", cli->bootstrap, err_text(err));
+    if (err == ERR_CORRUPT || err == ERR_CLOSED)
+        fprintf(stderr, "What listens there may want TLS or SASL, or be no broker at all. ");
+    else
+        fprintf(stderr, "Is a broker running there? ");
+    fprintf(stderr, "Name another with --brokers HOST:PORT.\n");
     return CLI_FAILED;
 }
 

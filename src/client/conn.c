@@ -24,7 +24,6 @@ enum {
     READ_SIZE = 64 << 10,
     HANDSHAKE_ARENA = 1 << 20,
     API_KEY_COUNT = 128,
-    HANDSHAKE_TIMEOUT_MS = 10000,
 };
 
 enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_READY, CONN_CLOSED };
@@ -436,8 +435,8 @@ send_handshake(struct client_conn *conn)
     request.client_software_name = STR("moldau");
     request.client_software_version = STR("0.1.0");
     conn->handshake.done = on_handshake;
-    enum err err = send_now(
-        conn, api, conn->handshake_version, &request, HANDSHAKE_TIMEOUT_MS, &conn->handshake);
+    enum err err = send_now(conn, api, conn->handshake_version, &request,
+        conn->opts.connect_timeout_ms, &conn->handshake);
     if (err != ERR_OK)
         conn_close(conn, err);
 }

@@ -22,8 +22,8 @@ struct client_conn;
 struct client_conn_opts {
     struct loop *loop;
     struct sock_addr addr;
-    struct str client_id; /* borrowed for the connection's life */
-    int64_t connect_timeout_ms;
+    struct str client_id;       /* borrowed for the connection's life */
+    int64_t connect_timeout_ms; /* of the connection, and again of the handshake */
     /* Became ready (ERR_OK), or closed (the reason). The connection may be freed from inside only
      * when closed. */
     void (*on_state)(void *ctx, struct client_conn *conn, enum err err);

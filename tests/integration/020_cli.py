@@ -6,8 +6,10 @@ MOLDAU_TEST_SERVER=apache runs the same against Apache Kafka.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -124,6 +126,37 @@ def a_broker_that_is_away_is_said_with_its_address(server):
     says(run(away, "topic", "list", code=FAILED)[1], "--brokers HOST:PORT")
     out, _ = run(away, "topic", "list", "--brokers", server.address)
     says(out, "TOPIC")
+
+
+def listener(answer):
+    """A port where something listens that is no broker: it sends `answer` to whoever speaks, or keeps silent with None."""
+    sock, kept = socket.socket(), []
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(8)
+
+    def serve():
+        while True:
+            peer, _ = sock.accept()
+            kept.append(peer)
+            if answer is not None:
+                peer.recv(100)
+                peer.sendall(answer)
+                if not answer:
+                    peer.close()
+    threading.Thread(target=serve, daemon=True).start()
+    return f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+@test
+def what_is_no_broker_is_given_up_and_said(server):
+    for answer, words in ((None, "timed out"), (b"", "may want TLS or SASL"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "be no broker at all"),
+                          (b"\x7f\xff\xff\xff", "corrupt data"), (b"\xff\xff\xff\xff", "corrupt data"), (b"\0\0\0\4\0\0\0\1", "corrupt data")):
+        address = listener(answer)
+        for args in (["topic", "list"], ["group", "describe", "g"], ["cluster", "info"], ["produce", "t"]):
+            start = time.monotonic()
+            _, err = run(address, *args, "--timeout-ms", 300, stdin=b"x\n", code=FAILED)
+            says(err, f"no answer from {address}", words)
+            check(time.monotonic() - start < 5, f"{args} took {time.monotonic() - start:.1f} s")
 
 
 # ---- topics ----
@@ -506,6 +539,21 @@ def every_list_comes_in_every_format(server):
 def colours_and_progress_stay_away_from_pipes(server):
     out, err = run(server, "group", "describe", "mover")
     check("\x1b" not in out + err and "\r" not in out + err, out + err)
+
+
+@test
+def long_work_shows_progress_on_a_terminal(server):
+    parent, child = os.openpty()
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}
+    done = subprocess.run([broker.binary(), "produce", "lines", "--rate", "20", "-b", server.address], input=b"x\n" * 20, stdout=subprocess.PIPE,
+                          stderr=child, env=clean, timeout=30)
+    os.close(child)
+    shown = os.read(parent, 1 << 16).decode()
+    os.close(parent)
+    equal((done.returncode, done.stdout), (OK, b""), "exit code and standard output")
+    shown = shown.split("\r")
+    check(len(shown) > 4 and all("records stored" in line for line in shown[1:-2] if line.strip()), shown)
+    check(shown[-2].startswith("20 records stored"), shown)
 
 
 @test
