@@ -13,6 +13,7 @@
 #include "proto/remove_topic_record.h"
 #include "proto/topic_record.h"
 #include "replica/manager_priv.h"
+#include "replica/traffic.h"
 #include "wire/batch_builder.h"
 
 enum { NODE = 1 };
@@ -543,6 +544,96 @@ producer_ids_come_from_one_block_at_a_time(void **state)
     replica_producer_ids_fini(&ids);
 }
 
+static struct replica_traffic
+traffic_of(struct fixture *f, const char *topic, int32_t index)
+{
+    struct replica_partition *part = replica_manager_get(f->mgr, str_of(topic), index);
+    struct replica_partition_metrics metrics;
+
+    assert_non_null(part);
+    replica_partition_get_metrics(part, &metrics);
+    replica_partition_unref(&part);
+    return metrics.traffic;
+}
+
+static void
+traffic_is_counted_and_kept_when_a_replica_goes(void **state)
+{
+    struct fixture f;
+    struct replica_manager_metrics metrics;
+    struct replica_partition *part;
+
+    (void)state;
+    fixture_open(&f);
+    two_topics(&f);
+    set_config(&f, "a", "max.message.bytes", "1000");
+    change(&f, true);
+    assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
+    assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
+    assert_int_equal(append_to(&f, "a", 0, 2000), PROTO_ERROR_MESSAGE_TOO_LARGE);
+    part = replica_manager_get(f.mgr, STR("a"), 0);
+    replica_partition_note_fetch(part, 500, false, PROTO_ERROR_NONE);
+    replica_partition_note_fetch(part, 70, true, PROTO_ERROR_NONE);
+    replica_partition_note_fetch(part, 0, false, PROTO_ERROR_OFFSET_OUT_OF_RANGE);
+    replica_partition_note_fetch(part, 0, false, PROTO_ERROR_UNKNOWN_SERVER_ERROR);
+    replica_partition_unref(&part);
+    struct replica_traffic traffic = traffic_of(&f, "a", 0);
+    assert_int_equal(traffic.produces, 3);
+    assert_int_equal(traffic.produces_failed, 0);
+    assert_int_equal(traffic.messages_in, 2);
+    assert_true(traffic.bytes_in > 2 * 61 && traffic.bytes_in < 2 * 100);
+    assert_true(traffic.bytes_rejected > 2000);
+    assert_int_equal(traffic.fetches, 4);
+    assert_int_equal(traffic.fetches_failed, 1);
+    assert_int_equal(traffic.bytes_out, 500);
+    assert_int_equal(traffic.replicas_bytes_out, 70);
+    assert_int_equal(traffic_of(&f, "a", 1).produces, 0);
+
+    remove_topic(&f, ID_A);
+    change(&f, true);
+    replica_manager_get_metrics(f.mgr, &metrics);
+    assert_memory_equal(&metrics.past, &traffic, sizeof traffic);
+    fixture_close(&f);
+}
+
+static void
+change_isr(struct fixture *f, int32_t count)
+{
+    int32_t nodes[] = {NODE, 2, 3};
+    struct proto_partition_change_record record;
+
+    proto_init(&proto_partition_change_record_schema, &record);
+    record.partition_id = 0; /* the default is -1 */
+    record.topic_id = ID_A;
+    record.replicas.items = record.isr.items = nodes;
+    record.replicas.count = 3;
+    record.isr.count = count;
+    meta_records_add(&f->records, META_RECORD_PARTITION_CHANGE, 0,
+        &proto_partition_change_record_schema, &record);
+    change(f, true);
+}
+
+static void
+shrinks_and_expands_of_the_isr_are_counted(void **state)
+{
+    struct fixture f;
+    struct replica_manager_metrics metrics;
+
+    (void)state;
+    fixture_open(&f);
+    two_topics(&f);
+    change(&f, true);
+    replica_manager_get_metrics(f.mgr, &metrics);
+    assert_int_equal(metrics.isr_shrinks + metrics.isr_expands, 0);
+    change_isr(&f, 3);
+    change_isr(&f, 2);
+    change_isr(&f, 1);
+    replica_manager_get_metrics(f.mgr, &metrics);
+    assert_int_equal(metrics.isr_expands, 1);
+    assert_int_equal(metrics.isr_shrinks, 2);
+    fixture_close(&f);
+}
+
 TEST_MAIN(cmocka_unit_test(new_partitions_of_this_node_are_made_and_led),
     cmocka_unit_test(find_says_what_kafka_says),
     cmocka_unit_test(deleted_topic_ends_its_waiters_and_its_logs),
@@ -553,4 +644,6 @@ TEST_MAIN(cmocka_unit_test(new_partitions_of_this_node_are_made_and_led),
     cmocka_unit_test(stop_ends_waiters_and_refuses_what_comes),
     cmocka_unit_test(duties_run_over_every_partition),
     cmocka_unit_test(what_nobody_waits_for_is_flushed_by_the_duty),
+    cmocka_unit_test(traffic_is_counted_and_kept_when_a_replica_goes),
+    cmocka_unit_test(shrinks_and_expands_of_the_isr_are_counted),
     cmocka_unit_test(producer_ids_come_from_one_block_at_a_time))
