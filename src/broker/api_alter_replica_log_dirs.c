@@ -2,7 +2,9 @@
  *
  * A replica that is in the wanted directory already is answered with success. Moving one between
  * directories is not built: INVALID_REQUEST, so that a tool reports it rather than waits. */
+#include "base/limits.h"
 #include "broker/broker.h"
+#include "broker/topic_rows.h"
 #include "broker/request.h"
 #include "log/log_manager.h"
 #include "proto/alter_replica_log_dirs_request.h"
@@ -29,6 +31,8 @@ alter_one(
     struct replica_partition *part;
     enum proto_error error;
 
+    if (topic.len > LIMIT_TOPIC_NAME)
+        return PROTO_ERROR_INVALID_TOPIC_EXCEPTION; /* no directory can have its name */
     if (dir == NULL)
         return PROTO_ERROR_LOG_DIR_NOT_FOUND;
     if (dir->offline)
@@ -45,23 +49,54 @@ alter_one(
     return uuid_eq(state.dir_id, dir->id) ? PROTO_ERROR_NONE : PROTO_ERROR_INVALID_REQUEST;
 }
 
-static bool
-alter_topic(const struct broker_req *req, const struct log_dir_info *dir,
-    const struct proto_alter_replica_log_dirs_request_alter_replica_log_dir_topic *topic,
-    struct proto_alter_replica_log_dirs_response_alter_replica_log_dir_topic_result *result)
-{
-    int32_t count = topic->partitions.count > 0 ? topic->partitions.count : 0;
+typedef struct proto_alter_replica_log_dirs_response_alter_replica_log_dir_topic_result topic_out;
 
-    result->topic_name = topic->name;
-    result->partitions.count = count;
-    result->partitions.items =
-        arena_calloc(req->arena, (size_t)count, sizeof *result->partitions.items);
-    if (result->partitions.items == NULL)
+/* What was asked for each partition; of one named twice the last counts. row.asked: the directory's
+ * path, a struct str. */
+static struct broker_topic_row *
+rows_of(const struct broker_req *req, int32_t *count)
+{
+    const struct proto_alter_replica_log_dirs_request *msg = req->msg;
+    size_t room = 0;
+    int32_t n = 0;
+    for (int32_t d = 0; d < msg->dirs.count; d++)
+        for (int32_t t = 0; t < msg->dirs.items[d].topics.count; t++)
+            if (msg->dirs.items[d].topics.items[t].partitions.count > 0)
+                room += (size_t)msg->dirs.items[d].topics.items[t].partitions.count;
+    struct broker_topic_row *rows = arena_calloc(req->arena, room, sizeof *rows);
+    if (rows == NULL)
+        return NULL;
+    for (int32_t d = 0; d < msg->dirs.count; d++)
+        for (int32_t t = 0; t < msg->dirs.items[d].topics.count; t++)
+            for (int32_t i = 0; i < msg->dirs.items[d].topics.items[t].partitions.count; i++) {
+                rows[n] =
+                    (struct broker_topic_row){.topic = msg->dirs.items[d].topics.items[t].name,
+                        .partition = msg->dirs.items[d].topics.items[t].partitions.items[i],
+                        .asked = &msg->dirs.items[d].path,
+                        .nth = n};
+                n++;
+            }
+    *count = broker_topic_rows_unite(rows, n);
+    return rows;
+}
+
+static bool
+alter_topic(const struct broker_req *req, const struct broker_topic_row *rows, int32_t count,
+    topic_out *out)
+{
+    struct log_manager *logs = replica_manager_logs(broker_replicas(req->broker));
+    out->topic_name = rows[0].topic;
+    out->partitions.count = count;
+    out->partitions.items = arena_calloc(req->arena, (size_t)count, sizeof *out->partitions.items);
+    if (out->partitions.items == NULL)
         return false;
     for (int32_t i = 0; i < count; i++) {
-        int32_t index = topic->partitions.items[i];
-        result->partitions.items[i].partition_index = index;
-        result->partitions.items[i].error_code = (int16_t)alter_one(req, dir, topic->name, index);
+        struct log_dir_info info;
+        const struct str *path = rows[i].asked;
+        bool found = dir_find(logs, *path, &info);
+        out->partitions.items[i].partition_index = rows[i].partition;
+        out->partitions.items[i].error_code =
+            (int16_t)alter_one(req, found ? &info : NULL, rows[i].topic, rows[i].partition);
     }
     return true;
 }
@@ -69,25 +104,19 @@ alter_topic(const struct broker_req *req, const struct log_dir_info *dir,
 static bool
 alter_all(const struct broker_req *req, struct proto_alter_replica_log_dirs_response *response)
 {
-    const struct proto_alter_replica_log_dirs_request *msg = req->msg;
-    struct log_manager *logs = replica_manager_logs(broker_replicas(req->broker));
-    size_t topics = 0;
-
-    for (int32_t d = 0; d < msg->dirs.count; d++)
-        if (msg->dirs.items[d].topics.count > 0)
-            topics += (size_t)msg->dirs.items[d].topics.count;
-    response->results.items = arena_calloc(req->arena, topics, sizeof *response->results.items);
-    response->results.count = 0;
-    if (response->results.items == NULL)
+    int32_t count = 0, topics = 0;
+    struct broker_topic_row *rows = rows_of(req, &count);
+    topic_out *outs = arena_calloc(req->arena, (size_t)count, sizeof *outs);
+    if (rows == NULL || outs == NULL)
         return false;
-    for (int32_t d = 0; d < msg->dirs.count; d++) {
-        struct log_dir_info info;
-        bool found = dir_find(logs, msg->dirs.items[d].path, &info);
-        for (int32_t t = 0; t < msg->dirs.items[d].topics.count; t++)
-            if (!alter_topic(req, found ? &info : NULL, &msg->dirs.items[d].topics.items[t],
-                    &response->results.items[response->results.count++]))
-                return false;
+    for (int32_t i = 0; i < count;) {
+        int32_t same = broker_topic_rows_same(rows, count, i);
+        if (!alter_topic(req, rows + i, same, &outs[topics++]))
+            return false;
+        i += same;
     }
+    response->results.items = outs;
+    response->results.count = topics;
     return true;
 }
 

@@ -171,11 +171,15 @@ handle(struct broker_req *req)
     struct proto_api_versions_response response;
     proto_init(&proto_api_versions_response_schema, &response);
     if (req->msg == NULL) {
+        struct proto_api_versions_response_api_version own = {
+            .api_key = PROTO_API_API_VERSIONS,
+            .min_version = PROTO_API_VERSIONS_REQUEST_VERSION_MIN,
+            .max_version = PROTO_API_VERSIONS_REQUEST_VERSION_MAX,
+        };
         response.error_code = PROTO_ERROR_UNSUPPORTED_VERSION;
-        if (keys_fill(req, &response))
-            broker_req_reply_version(req, &response, 0);
-        else
-            broker_req_close(req, "out of memory");
+        response.api_keys.items = &own;
+        response.api_keys.count = 1;
+        broker_req_reply_version(req, &response, 0);
         return;
     }
     response.error_code = (int16_t)request_check(req);

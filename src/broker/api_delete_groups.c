@@ -3,6 +3,7 @@
 #include "broker/broker.h"
 #include "broker/coord_fan.h"
 #include "broker/coord_log.h"
+#include "broker/topic_rows.h"
 #include "proto/delete_groups_request.h"
 
 struct delete_one {
@@ -13,15 +14,16 @@ struct delete_one {
 struct delete_groups {
     struct coord_fan fan;
     struct delete_one *groups;
+    struct broker_topic_row *rows; /* their names, each once */
+    int32_t count;
 };
 
 static void
 finish(struct broker_req *req)
 {
-    const struct proto_delete_groups_request *msg = req->msg;
     struct delete_groups *del = req->state;
     struct proto_delete_groups_response response;
-    int32_t count = msg->groups_names.count > 0 ? msg->groups_names.count : 0;
+    int32_t count = del->count;
 
     proto_init(&proto_delete_groups_response_schema, &response);
     response.results.items =
@@ -32,7 +34,7 @@ finish(struct broker_req *req)
     }
     response.results.count = count;
     for (int32_t i = 0; i < count; i++) {
-        response.results.items[i].group_id = msg->groups_names.items[i];
+        response.results.items[i].group_id = del->rows[i].topic;
         response.results.items[i].error_code = (int16_t)del->groups[i].reply.err;
     }
     broker_req_reply(req, &response);
@@ -51,26 +53,31 @@ handle(struct broker_req *req)
     int32_t count = msg->groups_names.count > 0 ? msg->groups_names.count : 0;
     struct delete_groups *del = arena_calloc(req->arena, 1, sizeof *del);
 
-    if (del != NULL)
+    if (del != NULL) {
         del->groups = arena_calloc(req->arena, (size_t)count, sizeof del->groups[0]);
-    if (del == NULL || del->groups == NULL) {
+        del->rows = arena_calloc(req->arena, (size_t)count, sizeof del->rows[0]);
+    }
+    if (del == NULL || del->groups == NULL || del->rows == NULL) {
         broker_req_close(req, "request memory");
         return;
     }
+    for (int32_t i = 0; i < count; i++)
+        del->rows[i] = (struct broker_topic_row){.topic = msg->groups_names.items[i], .nth = i};
+    del->count = broker_topic_rows_unite(del->rows, count);
     req->state = del;
     coord_fan_init(&del->fan, req, finish);
-    for (int32_t i = 0; i < count; i++) {
+    for (int32_t i = 0; i < del->count; i++) {
         struct delete_one *one = &del->groups[i];
         struct coord_shard *shard;
         one->fan = &del->fan;
         coord_reply_init(&one->reply, req->arena, done);
-        enum proto_error err = broker_coord_lock_group(req, msg->groups_names.items[i], &shard);
+        enum proto_error err = broker_coord_lock_group(req, del->rows[i].topic, &shard);
         if (err != PROTO_ERROR_NONE) {
             one->reply.err = err;
             continue;
         }
         coord_fan_add(&del->fan);
-        coord_group_delete(shard, msg->groups_names.items[i], &one->reply);
+        coord_group_delete(shard, del->rows[i].topic, &one->reply);
         broker_coord_unlock(req, shard);
     }
     coord_fan_done(&del->fan);

@@ -1,6 +1,7 @@
 /* broker/api_delete_records.c - DeleteRecords: moves the start of logs up. */
 #include "broker/broker.h"
 #include "broker/request.h"
+#include "broker/topic_rows.h"
 #include "meta/image.h"
 #include "proto/delete_records_request.h"
 #include "proto/delete_records_response.h"
@@ -25,51 +26,77 @@ delete_one(const struct broker_req *req, struct str topic, int32_t index, int64_
     return error;
 }
 
-static bool
-delete_topic(const struct broker_req *req,
-    const struct proto_delete_records_request_delete_records_topic *topic,
-    struct proto_delete_records_response_delete_records_topic_result *response)
-{
-    int32_t count = topic->partitions.count > 0 ? topic->partitions.count : 0;
+typedef struct proto_delete_records_request_delete_records_partition partition_in;
+typedef struct proto_delete_records_response_delete_records_topic_result topic_out;
 
-    response->name = topic->name;
-    response->partitions.count = count;
-    response->partitions.items =
-        arena_calloc(req->arena, (size_t)count, sizeof *response->partitions.items);
-    if (response->partitions.items == NULL)
+static bool
+delete_topic(const struct broker_req *req, const struct broker_topic_row *rows, int32_t count,
+    topic_out *out)
+{
+    out->name = rows[0].topic;
+    out->partitions.count = count;
+    out->partitions.items = arena_calloc(req->arena, (size_t)count, sizeof *out->partitions.items);
+    if (out->partitions.items == NULL)
         return false;
     for (int32_t i = 0; i < count; i++) {
         struct proto_delete_records_response_delete_records_partition_result *result =
-            &response->partitions.items[i];
-        int32_t index = topic->partitions.items[i].partition_index;
-        result->partition_index = index;
+            &out->partitions.items[i];
+        const partition_in *asked = rows[i].asked;
+        result->partition_index = rows[i].partition;
         result->low_watermark = -1;
         result->error_code = (int16_t)delete_one(
-            req, topic->name, index, topic->partitions.items[i].offset, &result->low_watermark);
+            req, rows[i].topic, rows[i].partition, asked->offset, &result->low_watermark);
     }
     return true;
+}
+
+/* Of a partition named twice the last offset counts. */
+static struct broker_topic_row *
+rows_of(const struct broker_req *req, int32_t *count)
+{
+    const struct proto_delete_records_request *msg = req->msg;
+    size_t room = 0;
+    int32_t n = 0;
+    for (int32_t t = 0; t < msg->topics.count; t++)
+        if (msg->topics.items[t].partitions.count > 0)
+            room += (size_t)msg->topics.items[t].partitions.count;
+    struct broker_topic_row *rows = arena_calloc(req->arena, room, sizeof *rows);
+    if (rows == NULL)
+        return NULL;
+    for (int32_t t = 0; t < msg->topics.count; t++)
+        for (int32_t i = 0; i < msg->topics.items[t].partitions.count; i++) {
+            const partition_in *asked = &msg->topics.items[t].partitions.items[i];
+            rows[n] = (struct broker_topic_row){
+                msg->topics.items[t].name, asked->partition_index, asked, n, 1};
+            n++;
+        }
+    *count = broker_topic_rows_unite(rows, n);
+    return rows;
 }
 
 static void
 delete_handle(struct broker_req *req)
 {
-    const struct proto_delete_records_request *msg = req->msg;
     struct proto_delete_records_response response;
-    int32_t count = msg->topics.count > 0 ? msg->topics.count : 0;
+    int32_t count = 0, topics = 0;
+    struct broker_topic_row *rows = rows_of(req, &count);
+    topic_out *outs = arena_calloc(req->arena, (size_t)count, sizeof *outs);
 
-    proto_init(&proto_delete_records_response_schema, &response);
-    response.topics.count = count;
-    response.topics.items = arena_calloc(req->arena, (size_t)count, sizeof *response.topics.items);
-    if (response.topics.items == NULL) {
+    if (rows == NULL || outs == NULL) {
         broker_req_close(req, "out of request memory");
         return;
     }
-    for (int32_t t = 0; t < count; t++) {
-        if (!delete_topic(req, &msg->topics.items[t], &response.topics.items[t])) {
+    for (int32_t i = 0; i < count;) {
+        int32_t same = broker_topic_rows_same(rows, count, i);
+        if (!delete_topic(req, rows + i, same, &outs[topics++])) {
             broker_req_close(req, "out of request memory");
             return;
         }
+        i += same;
     }
+    proto_init(&proto_delete_records_response_schema, &response);
+    response.topics.items = outs;
+    response.topics.count = topics;
     broker_req_reply(req, &response);
 }
 

@@ -1,6 +1,7 @@
 /* broker/api_describe_log_dirs.c - DescribeLogDirs: directories, their replicas and sizes. */
 #include "base/assert.h"
 #include "broker/broker.h"
+#include "broker/topic_rows.h"
 #include "broker/request.h"
 #include "log/log_manager.h"
 #include "meta/image.h"
@@ -76,14 +77,24 @@ collect_rows(const struct broker_req *req, struct rows *rows)
         replica_manager_each(replicas, add_row, rows);
         return true;
     }
-    for (int32_t t = 0; t < msg->topics.count; t++) {
+    struct broker_topic_row *asked = arena_calloc(req->arena, rows->capacity, sizeof *asked);
+    int32_t count = 0;
+    if (asked == NULL)
+        return false;
+    for (int32_t t = 0; t < msg->topics.count; t++)
         for (int32_t i = 0; i < msg->topics.items[t].partitions.count; i++) {
-            struct replica_partition *part = replica_manager_get(
-                replicas, msg->topics.items[t].topic, msg->topics.items[t].partitions.items[i]);
-            if (part != NULL)
-                add_row(rows, part);
-            replica_partition_unref(&part);
+            asked[count] = (struct broker_topic_row){.topic = msg->topics.items[t].topic,
+                .partition = msg->topics.items[t].partitions.items[i],
+                .nth = count};
+            count++;
         }
+    count = broker_topic_rows_unite(asked, count);
+    for (int32_t i = 0; i < count; i++) {
+        struct replica_partition *part =
+            replica_manager_get(replicas, asked[i].topic, asked[i].partition);
+        if (part != NULL)
+            add_row(rows, part);
+        replica_partition_unref(&part);
     }
     return true;
 }

@@ -1,6 +1,7 @@
 /* broker/api_describe_producers.c - DescribeProducers: who writes to a partition. */
 #include "base/buf.h"
 #include "broker/broker.h"
+#include "broker/cluster_view.h"
 #include "broker/request.h"
 #include "proto/describe_producers_request.h"
 #include "proto/describe_producers_response.h"
@@ -62,6 +63,11 @@ describe_one(const struct broker_req *req, struct str topic, int32_t index,
 
     proto_init(&proto_describe_producers_response_partition_response_schema, answer);
     answer->partition_index = index;
+    if (!broker_topic_name_is_legal(topic)) {
+        answer->error_code = PROTO_ERROR_INVALID_TOPIC_EXCEPTION;
+        answer->error_message = broker_topic_name_problem(req->arena, topic);
+        return;
+    }
     error = replica_manager_find(
         broker_replicas(req->broker), req->image, topic, UUID_ZERO, index, &part);
     if (error == PROTO_ERROR_NONE) {
@@ -71,6 +77,9 @@ describe_one(const struct broker_req *req, struct str topic, int32_t index,
     if (error == PROTO_ERROR_NONE && collect.failed)
         error = PROTO_ERROR_UNKNOWN_SERVER_ERROR;
     answer->error_code = (int16_t)error;
+    if (error == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION &&
+        meta_image_topic(req->image, topic) == NULL)
+        answer->error_message = STR("This server does not host this topic-partition.");
     if (error != PROTO_ERROR_NONE)
         return;
     answer->active_producers.items = collect.items;

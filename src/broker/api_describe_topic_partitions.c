@@ -153,19 +153,41 @@ asked_add(struct page *page, const struct proto_describe_topic_partitions_reques
     }
 }
 
+/* A cursor stands at a partition of one of the topics asked for. */
+static bool
+cursor_ok(const struct proto_describe_topic_partitions_request *msg)
+{
+    if (msg->cursor == NULL)
+        return true;
+    if (msg->cursor->partition_index < 0)
+        return false;
+    for (int32_t i = 0; i < msg->topics.count; i++)
+        if (str_eq(msg->topics.items[i].name, msg->cursor->topic_name))
+            return true;
+    return msg->topics.count <= 0;
+}
+
+/* Every topic asked for with the error. */
+static void
+refuse(struct page *page, const struct proto_describe_topic_partitions_request *msg)
+{
+    for (int32_t i = 0; i < msg->topics.count; i++) {
+        topic_out *out = topic_next(page);
+        out->topic_authorized_operations = INT32_MIN;
+        out->name = msg->topics.items[i].name;
+        out->error_code = PROTO_ERROR_INVALID_REQUEST;
+    }
+}
+
 static void
 handle(struct broker_req *req)
 {
     const struct proto_describe_topic_partitions_request *msg = req->msg;
     bool all = msg->topics.count <= 0;
     struct page page = {.req = req, .room = PARTITION_LIMIT};
-    if (msg->cursor != NULL && msg->cursor->partition_index < 0) {
-        broker_req_close(req, "cursor before the first partition");
-        return;
-    }
     proto_init(&proto_describe_topic_partitions_response_schema, &page.response);
-    if (msg->response_partition_limit > 0 && msg->response_partition_limit < page.room)
-        page.room = msg->response_partition_limit;
+    if (msg->response_partition_limit < page.room)
+        page.room = msg->response_partition_limit > 0 ? msg->response_partition_limit : 1;
     page.topics_max = all ? meta_image_topic_count(req->image) : msg->topics.count;
     broker_req_budget_add(req, all ? (size_t)page.topics_max * sizeof(topic_out) : 0);
     page.response.topics.items =
@@ -175,7 +197,9 @@ handle(struct broker_req *req)
         broker_req_close(req, "out of memory");
         return;
     }
-    if (all)
+    if (!cursor_ok(msg))
+        refuse(&page, msg);
+    else if (all)
         all_add(&page, msg);
     else
         asked_add(&page, msg);

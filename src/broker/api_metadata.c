@@ -106,13 +106,6 @@ asked_fill(struct broker_req *req, const topic_in *asked, topic_out *out)
 {
     const struct meta_topic *topic;
     bool by_id = !uuid_is_zero(asked->topic_id);
-    if (req->version < 12 && (by_id || str_is_null(asked->name))) {
-        /* The fields exist from v10 on, but brokers refuse them until v12. */
-        out->error_code = PROTO_ERROR_INVALID_REQUEST;
-        out->name = str_is_null(asked->name) ? STR("") : asked->name;
-        out->topic_id = asked->topic_id;
-        return true;
-    }
     if (!by_id && str_is_null(asked->name)) {
         out->error_code = PROTO_ERROR_INVALID_REQUEST;
         out->name = STR_NULL;
@@ -124,6 +117,7 @@ asked_fill(struct broker_req *req, const topic_in *asked, topic_out *out)
         return topic_fill(req, topic, out);
     if (by_id) {
         out->error_code = PROTO_ERROR_UNKNOWN_TOPIC_ID;
+        out->topic_authorized_operations = INT32_MIN;
         out->name = STR_NULL;
         out->topic_id = asked->topic_id;
         return true;
@@ -155,12 +149,55 @@ outs_new(struct broker_req *req, int32_t count)
     return outs;
 }
 
+/* Versions 10 and 11 carry ids that cannot be asked for yet, and names that may not be null: all
+ * topics of such a request are refused, and nothing else is said. */
+static bool
+ids_too_early(const struct broker_req *req)
+{
+    const struct proto_metadata_request *msg = req->msg;
+    if (req->version < 10 || req->version > 11)
+        return false;
+    for (int32_t i = 0; i < msg->topics.count; i++)
+        if (str_is_null(msg->topics.items[i].name) || !uuid_is_zero(msg->topics.items[i].topic_id))
+            return true;
+    return false;
+}
+
+static bool
+refuse_topics(struct broker_req *req, struct proto_metadata_response *response)
+{
+    const struct proto_metadata_request *msg = req->msg;
+    topic_out *outs = arena_calloc(req->arena, (size_t)msg->topics.count, sizeof *outs);
+    for (int32_t i = 0; outs != NULL && i < msg->topics.count; i++) {
+        proto_init(&proto_metadata_response_metadata_response_topic_schema, &outs[i]);
+        outs[i].name = str_is_null(msg->topics.items[i].name) ? STR("") : msg->topics.items[i].name;
+        outs[i].topic_id = msg->topics.items[i].topic_id;
+        outs[i].error_code = PROTO_ERROR_INVALID_REQUEST;
+    }
+    response->topics.items = outs;
+    response->topics.count = msg->topics.count;
+    return outs != NULL;
+}
+
+/* Where one topic is asked for by its id, names are not looked at. */
+static void
+keep_ids(struct proto_metadata_request *msg)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < msg->topics.count; i++)
+        if (!uuid_is_zero(msg->topics.items[i].topic_id))
+            msg->topics.items[kept++] = msg->topics.items[i];
+    if (kept > 0)
+        msg->topics.count = kept;
+}
+
 static bool
 asked_topics(struct broker_req *req, struct proto_metadata_response *response)
 {
     const struct proto_metadata_request *msg = req->msg;
     topic_in *asked = msg->topics.items; /* ours to reorder: in the arena */
     int32_t count = 0;
+    keep_ids((struct proto_metadata_request *)(uintptr_t)msg);
     topic_out *outs = outs_new(req, msg->topics.count);
     if (outs == NULL)
         return false;
@@ -229,6 +266,13 @@ handle(struct broker_req *req)
     const struct proto_metadata_request *msg = req->msg;
     struct proto_metadata_response response;
     proto_init(&proto_metadata_response_schema, &response);
+    if (ids_too_early(req)) {
+        if (refuse_topics(req, &response))
+            broker_req_reply(req, &response);
+        else
+            broker_req_close(req, "out of memory");
+        return;
+    }
     response.cluster_id = broker_config(req->broker)->cluster_id;
     response.controller_id = broker_controller_id(req);
     if (msg->include_cluster_authorized_operations)

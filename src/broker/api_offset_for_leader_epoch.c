@@ -20,7 +20,18 @@ epoch_one(const struct broker_req *req, struct str topic,
     answer->end_offset = -1;
     error = replica_manager_find(
         broker_replicas(req->broker), req->image, topic, UUID_ZERO, asked->partition, &part);
-    if (error == PROTO_ERROR_NONE) {
+    /* No epoch is -1; less is older than any. */
+    if (error == PROTO_ERROR_NONE && asked->current_leader_epoch < -1) {
+        error = PROTO_ERROR_FENCED_LEADER_EPOCH;
+        replica_partition_unref(&part);
+    }
+    if (error == PROTO_ERROR_NONE && asked->leader_epoch < -1) {
+        struct replica_partition_state state;
+        replica_partition_get_state(part, &state);
+        replica_partition_unref(&part);
+        answer->leader_epoch = asked->leader_epoch;
+        answer->end_offset = state.log_start_offset;
+    } else if (error == PROTO_ERROR_NONE) {
         error = replica_partition_epoch_end(part, asked->current_leader_epoch, asked->leader_epoch,
             &answer->leader_epoch, &answer->end_offset);
         replica_partition_unref(&part);

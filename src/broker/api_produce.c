@@ -145,6 +145,24 @@ may_append(const struct produce *p, struct str topic, struct bytes records)
                                                     : PROTO_ERROR_INVALID_TXN_STATE;
 }
 
+enum { ERRORS_SHOWN = 3 };
+
+/* The first errors of records as one sentence, as Kafka puts it. */
+static struct str
+errors_text(struct produce *p, const struct replica_append *append)
+{
+    struct arena *arena = p->req->arena;
+    struct str list = STR("");
+    for (int32_t i = 0; i < append->record_error_count && i < ERRORS_SHOWN; i++)
+        list = arena_printf(arena, "%.*s%sRecordError(batchIndex=%d, message='%.*s')",
+            STR_FMT(list), i == 0 ? "" : ", ", (int)append->record_errors[i].index,
+            STR_FMT(append->record_errors[i].text));
+    return arena_printf(arena,
+        "One or more records have been rejected due to %d record errors in total, and only showing "
+        "the first three errors at most: [%.*s]",
+        (int)append->record_error_count, STR_FMT(list));
+}
+
 static void
 set_details(struct produce *p, struct proto_produce_response_partition_produce_response *response,
     const struct replica_append *append)
@@ -155,6 +173,8 @@ set_details(struct produce *p, struct proto_produce_response_partition_produce_r
         response->error_message = arena_str(p->req->arena, str_of(append->what));
     if (append->record_error_count == 0)
         return;
+    if (response->error_code == PROTO_ERROR_INVALID_RECORD)
+        response->error_message = errors_text(p, append);
     response->record_errors.items = arena_calloc(
         p->req->arena, (size_t)append->record_error_count, sizeof *response->record_errors.items);
     if (response->record_errors.items == NULL)
@@ -164,6 +184,14 @@ set_details(struct produce *p, struct proto_produce_response_partition_produce_r
         response->record_errors.items[i].batch_index_error_message = append->record_errors[i].text;
     }
     response->record_errors.count = append->record_error_count;
+}
+
+/* One batch of magic 2 that ends where the bytes end. */
+static bool
+is_one_batch(struct bytes records)
+{
+    return records.len >= BATCH_HEADER_SIZE && records.data[BATCH_AT_MAGIC] >= BATCH_MAGIC &&
+           (uint64_t)load_be32(records.data + BATCH_AT_LENGTH) + BATCH_AT_LENGTH + 4 == records.len;
 }
 
 /* Appends; on success with acks=all the partition's reference goes to the list of waits. */
@@ -181,7 +209,9 @@ part_append(struct produce *p, struct replica_partition *part, struct bytes reco
     };
     enum proto_error error = replica_partition_append(part, &append);
 
-    response->log_start_offset = append.log_start_offset;
+    /* Kafka looks at the form of the request before it looks for the log. */
+    bool formless = error == PROTO_ERROR_INVALID_RECORD && !is_one_batch(records);
+    response->log_start_offset = formless ? -1 : append.log_start_offset;
     if (error != PROTO_ERROR_NONE) {
         part_fail(p, response, replica_partition_topic(part), error);
         set_details(p, response, &append);

@@ -524,7 +524,7 @@ log_record_error_text(
     switch (e->fault) {
     case LOG_RECORD_NO_KEY:
         snprintf(out, size,
-            "Compacted topic cannot accept message without key in topic partition %s.",
+            "Compacted topic cannot accept message without key in topic partition %s",
             topic_partition);
         return;
     case LOG_RECORD_TIMESTAMP_RANGE:

@@ -88,7 +88,7 @@ api_versions_above_ours_gets_version_zero(void **state)
     assert_int_equal(load_be32(head + 4), 4711);
     assert_int_equal(load_be16(head + 8), PROTO_ERROR_UNSUPPORTED_VERSION);
     uint32_t count = load_be32(head + 10);
-    assert_true(count > 3);
+    assert_int_equal(count, 1); /* of ApiVersions itself, as Kafka does */
     assert_int_equal(load_be32(head), 4 + 2 + 4 + count * 6);
     uint8_t rest[4096];
     assert_int_equal(read(fd, rest, count * 6), count * 6);

@@ -698,7 +698,7 @@ record_errors_are_counted_beyond_what_is_kept(void **state)
     assert_int_equal(result.error_total, LOG_RECORD_ERRORS_MAX + 499);
     log_record_error_text(&result.errors[0], "t-0", text, sizeof text);
     assert_string_equal(
-        text, "Compacted topic cannot accept message without key in topic partition t-0.");
+        text, "Compacted topic cannot accept message without key in topic partition t-0");
     buf_fini(&b);
 }
 
