@@ -429,6 +429,11 @@ write_done(struct loop_task *task)
     diag_event(md->diag, DIAG_INFO, MODULE, "snapshot_written",
         DIAG_I64("end_offset", all->writing.end_offset),
         DIAG_I64("bytes", all->writing.size_bytes));
+    mutex_lock(&md->mutex);
+    md->view.snapshots++;
+    md->view.snapshot_bytes = all->writing.size_bytes;
+    md->view.snapshot_ns = env_now_ns(md->opts.env);
+    mutex_unlock(&md->mutex);
     clean(md);
 }
 

@@ -429,6 +429,25 @@ def health_and_readiness_are_told(server):
 
 
 @test
+def the_metadata_and_its_snapshots_are_told(server):
+    small = start({"metadata.log.max.record.bytes.between.snapshots": 200})
+    try:
+        before = scrape(small)
+        create_topic(small, "snapshot", 20)
+        after = eventually(lambda: (lambda s: s if value(s, "moldau_metadata_snapshots_total") > value(before, "moldau_metadata_snapshots_total")
+                                    else None)(scrape(small)), what="a snapshot")
+        check(value(after, "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes") > 100, "its size")
+        check(0 <= value(after, "kafka_server_snapshotemitter_latestsnapshotgeneratedagems") < 20000, "its age")
+        raft = "kafka_server_raftmetrics_"
+        check(moved(before, after, raft + "high_watermark") >= 21, "21 records at least")
+        equal(value(after, raft + "high_watermark"), value(after, raft + "log_end_offset"), "committed")
+        equal(value(after, "kafka_controller_kafkacontroller_lastappliedrecordoffset"), value(after, raft + "high_watermark") - 1, "applied")
+        equal(value(after, "moldau_metadata_lag_records"), 0, "lag")
+    finally:
+        small.close()
+
+
+@test
 def series_are_bounded_and_totals_are_not(server):
     small = start({"metrics.partitions.max": 3, "metrics.topics.max": 2, "metrics.group.offsets.max": 2})
     try:
