@@ -314,6 +314,8 @@ on_inbox(struct loop_task *task)
     struct node_metadata *md = CONTAINER_OF(task, struct node_metadata, inbox_task);
     struct list taken;
     list_init(&taken);
+    if (!md->started)
+        return; /* on_start takes them */
     mutex_lock(&md->mutex);
     list_splice(&taken, &md->inbox);
     md->inbox_posted = false;
@@ -450,6 +452,8 @@ on_start(struct loop_task *task)
     metadata_snapshots_start(md);
     if (md->registration.wanted)
         metadata_registration_start(md);
+    md->started = true;
+    on_inbox(&md->inbox_task);
     metadata_view_update(md);
 }
 

@@ -101,6 +101,7 @@ struct node_metadata {
         uint8_t *value;
         size_t len;
     } kraft_version, kraft_voters;
+    bool started; /* leads, or said why it cannot */
     bool stopping;
     /* Shared. */
     struct mutex mutex; /* rank MAILBOX: inbox, committed, view */
