@@ -207,8 +207,10 @@ reassign(struct meta_op *op, const struct meta_topic *topic, const struct meta_p
         return (struct refusal){PROTO_ERROR_INVALID_REPLICATION_FACTOR,
             arena_printf(op->arena, "The replication factor is changed from %d to %d", (int)now,
                 (int)wanted.count)};
+    /* Those that an earlier wish began to add are being added still. */
+    struct meta_ids settled = ids_without(op->arena, partition->replicas, partition->adding, none);
     struct target target = {.isr = partition->isr,
-        .adding = ids_without(op->arena, wanted, partition->replicas, none),
+        .adding = ids_without(op->arena, wanted, settled, none),
         .removing = ids_without(op->arena, partition->replicas, wanted, none)};
     target.replicas = ids_without(op->arena, wanted, none, target.removing);
     if (target.replicas.items == NULL)

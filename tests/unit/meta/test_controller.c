@@ -4,133 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "meta/builder.h"
-#include "meta/config_rules.h"
-#include "meta/controller.h"
 #include "proto/api_keys.h"
 #include "proto/create_partitions_request.h"
 #include "proto/create_partitions_response.h"
-#include "proto/create_topics_request.h"
-#include "proto/create_topics_response.h"
 #include "proto/delete_topics_request.h"
 #include "proto/delete_topics_response.h"
 #include "proto/error_codes.h"
 #include "proto/incremental_alter_configs_request.h"
 #include "proto/incremental_alter_configs_response.h"
-#include "proto/register_broker_record.h"
+#include "tests/unit/meta/world.h"
 
-enum { ARENA_MAX = 64 << 20, CREATE = 19, DELETE = 20, GROW = 37, ALTER = 44 };
-
-struct world {
-    struct arena arena;
-    struct meta_config_rules rules;
-    struct meta_controller ctl;
-    struct meta_image *image;
-    struct meta_records records; /* of the last request */
-    uint64_t chance;
-};
-
-static void
-chance(void *ctx, void *out, size_t len)
-{
-    struct world *w = ctx;
-    for (size_t i = 0; i < len; i++) {
-        w->chance = w->chance * 6364136223846793005u + 1442695040888963407u;
-        ((uint8_t *)out)[i] = (uint8_t)(w->chance >> 56);
-    }
-}
-
-static void
-replay(struct world *w)
-{
-    struct meta_builder *builder = NULL;
-    struct meta_image *next = NULL;
-    struct meta_delta *delta = NULL;
-    assert_int_equal(w->records.err, ERR_OK);
-    assert_int_equal(meta_builder_new(w->image, &builder), ERR_OK);
-    for (int i = 0; i < w->records.count; i++)
-        assert_int_equal(meta_builder_replay(builder, w->records.items[i].value), ERR_OK);
-    assert_int_equal(meta_builder_finish(&builder, meta_image_offset(w->image) + w->records.count,
-                         1, 7, &next, &delta),
-        ERR_OK);
-    meta_delta_free(&delta);
-    meta_image_unref(&w->image);
-    w->image = next;
-}
-
-static void
-add_broker(struct world *w, int32_t id, bool fenced)
-{
-    struct uuid dir = {{77, [15] = (uint8_t)id}};
-    struct proto_register_broker_record record;
-    proto_init(&proto_register_broker_record_schema, &record);
-    record.broker_id = id;
-    record.broker_epoch = 10 + id;
-    record.fenced = fenced;
-    record.log_dirs.items = &dir;
-    record.log_dirs.count = 1;
-    meta_records_init(&w->records, &w->arena, 7);
-    meta_records_add(
-        &w->records, META_RECORD_REGISTER_BROKER, 3, &proto_register_broker_record_schema, &record);
-    replay(w);
-}
-
-static enum err
-ask(struct world *w, int16_t key, int16_t version, const void *msg, void *response)
-{
-    struct meta_request req = {.api_key = key,
-        .version = version,
-        .msg = msg,
-        .response = response,
-        .arena = &w->arena,
-        .principal = STR("User:test")};
-    meta_records_init(&w->records, &w->arena, 7);
-    return meta_controller_handle(
-        &w->ctl, w->image, meta_image_offset(w->image) + 1, &req, &w->records);
-}
-
-static struct proto_create_topics_response_creatable_topic_result
-create(
-    struct world *w, struct proto_create_topics_request_creatable_topic topic, bool validate_only)
-{
-    struct proto_create_topics_request request;
-    struct proto_create_topics_response response;
-    proto_init(&proto_create_topics_request_schema, &request);
-    request.topics.items = &topic;
-    request.topics.count = 1;
-    request.validate_only = validate_only;
-    assert_int_equal(ask(w, CREATE, 7, &request, &response), ERR_OK);
-    assert_int_equal(response.topics.count, 1);
-    return response.topics.items[0];
-}
+enum { DELETE = 20, GROW = 37, ALTER = 44 };
 
 static int
 setup(void **state)
 {
     static struct world world;
     struct world *w = &world;
-    memset(w, 0, sizeof *w);
-    arena_init(&w->arena, ARENA_MAX);
-    w->rules = meta_config_rules_make(NULL);
-    w->ctl = (struct meta_controller){
-        .rules = &w->rules, .node_id = 1, .random = chance, .random_ctx = w};
-    assert_int_equal(meta_image_new_empty(STR("cluster"), &w->image), ERR_OK);
-    meta_records_init(&w->records, &w->arena, 7);
-    meta_controller_bootstrap(NULL, &w->records);
-    replay(w);
-    add_broker(w, 1, false);
-    add_broker(w, 2, false);
-    add_broker(w, 3, false);
-    create(w,
+    world_init(w);
+    world_create(w,
         (struct proto_create_topics_request_creatable_topic){
             .name = STR("there"), .num_partitions = 2, .replication_factor = 1},
         false);
-    replay(w);
-    create(w,
+    world_replay(w);
+    world_create(w,
         (struct proto_create_topics_request_creatable_topic){
             .name = STR("a_b"), .num_partitions = 1, .replication_factor = 1},
         false);
-    replay(w);
+    world_replay(w);
     *state = w;
     return 0;
 }
@@ -139,8 +40,7 @@ static int
 teardown(void **state)
 {
     struct world *w = *state;
-    meta_image_unref(&w->image);
-    arena_fini(&w->arena);
+    world_fini(w);
     return 0;
 }
 
@@ -216,7 +116,7 @@ each_bad_topic_has_its_error(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct proto_create_topics_response_creatable_topic_result got =
-            create(w, cases[i].topic, false);
+            world_create(w, cases[i].topic, false);
         if (got.error_code != (int16_t)cases[i].error)
             print_message("%s: %s\n", cases[i].what, proto_error_name(got.error_code));
         assert_int_equal(got.error_code, cases[i].error);
@@ -232,13 +132,13 @@ validate_only_answers_the_same_and_writes_nothing(void **state)
     struct world *w = *state;
     struct proto_create_topics_request_creatable_topic topic = {
         .name = STR("new"), .num_partitions = 3, .replication_factor = 2};
-    struct proto_create_topics_response_creatable_topic_result got = create(w, topic, true);
+    struct proto_create_topics_response_creatable_topic_result got = world_create(w, topic, true);
     assert_int_equal(got.error_code, 0);
     assert_int_equal(got.num_partitions, 3);
     assert_int_equal(got.replication_factor, 2);
     assert_int_equal(w->records.count, 0);
     topic.name = STR("there");
-    assert_int_equal(create(w, topic, true).error_code, PROTO_ERROR_TOPIC_ALREADY_EXISTS);
+    assert_int_equal(world_create(w, topic, true).error_code, PROTO_ERROR_TOPIC_ALREADY_EXISTS);
 }
 
 static void
@@ -246,11 +146,11 @@ replicas_are_spread_evenly_over_live_brokers(void **state)
 {
     struct world *w = *state;
     int leaders[5] = {0}, copies[5] = {0};
-    add_broker(w, 4, true); /* fenced: not used while others can be */
+    world_add_broker(w, 4, true); /* fenced: not used while others can be */
     struct proto_create_topics_request_creatable_topic topic = {
         .name = STR("wide"), .num_partitions = 30, .replication_factor = 2};
-    assert_int_equal(create(w, topic, false).error_code, 0);
-    replay(w);
+    assert_int_equal(world_create(w, topic, false).error_code, 0);
+    world_replay(w);
     const struct meta_topic *made = meta_image_topic(w->image, STR("wide"));
     assert_int_equal(made->partition_count, 30);
     for (int32_t i = 0; i < 30; i++) {
@@ -281,7 +181,7 @@ create_huge(struct world *w, int32_t partitions)
     proto_init(&proto_create_topics_request_schema, &request);
     request.topics.items = &topic;
     request.topics.count = 1;
-    assert_int_equal(ask(w, CREATE, 7, &request, &response), ERR_OK);
+    assert_int_equal(world_ask(w, CREATE, 7, &request, &response), ERR_OK);
     return response.topics.items[0].error_code;
 }
 
@@ -309,12 +209,12 @@ a_name_twice_in_one_request_is_refused_once(void **state)
     proto_init(&proto_create_topics_request_schema, &request);
     request.topics.items = topics;
     request.topics.count = 3;
-    assert_int_equal(ask(w, CREATE, 7, &request, &response), ERR_OK);
+    assert_int_equal(world_ask(w, CREATE, 7, &request, &response), ERR_OK);
     assert_int_equal(response.topics.count, 2);
     for (int32_t i = 0; i < response.topics.count; i++)
         assert_int_equal(response.topics.items[i].error_code,
             str_eq_z(response.topics.items[i].name, "x") ? PROTO_ERROR_INVALID_REQUEST : 0);
-    replay(w);
+    world_replay(w);
     assert_null(meta_image_topic(w->image, STR("x")));
     assert_non_null(meta_image_topic(w->image, STR("y")));
 }
@@ -330,7 +230,7 @@ delete_topic(struct world *w, struct str name, struct uuid id)
     proto_init(&proto_delete_topics_request_schema, &request);
     request.topics.items = &topic;
     request.topics.count = 1;
-    assert_int_equal(ask(w, DELETE, 6, &request, &response), ERR_OK);
+    assert_int_equal(world_ask(w, DELETE, 6, &request, &response), ERR_OK);
     assert_int_equal(response.responses.count, 1);
     return response.responses.items[0].error_code;
 }
@@ -348,10 +248,10 @@ topics_are_deleted_by_name_or_by_id_never_by_both(void **state)
     assert_int_equal(delete_topic(w, STR("there"), there), PROTO_ERROR_INVALID_REQUEST);
     assert_int_equal(w->records.count, 0);
     assert_int_equal(delete_topic(w, STR_NULL, there), 0);
-    replay(w);
+    world_replay(w);
     assert_null(meta_image_topic(w->image, STR("there")));
     assert_int_equal(delete_topic(w, STR("a_b"), UUID_ZERO), 0);
-    replay(w);
+    world_replay(w);
     assert_int_equal(meta_image_topic_count(w->image), 0);
 }
 
@@ -366,7 +266,7 @@ grow(struct world *w, const char *name, int32_t count, bool validate_only)
     request.topics.items = &topic;
     request.topics.count = 1;
     request.validate_only = validate_only;
-    assert_int_equal(ask(w, GROW, 3, &request, &response), ERR_OK);
+    assert_int_equal(world_ask(w, GROW, 3, &request, &response), ERR_OK);
     return response.results.items[0].error_code;
 }
 
@@ -381,7 +281,7 @@ topics_only_grow(void **state)
     assert_int_equal(grow(w, "there", 6, true), 0);
     assert_int_equal(w->records.count, 0);
     assert_int_equal(grow(w, "there", 6, false), 0);
-    replay(w);
+    world_replay(w);
     assert_int_equal(meta_image_topic(w->image, STR("there"))->partition_count, 6);
     assert_non_null(meta_topic_partition(meta_image_topic(w->image, STR("there")), 5));
 }
@@ -401,10 +301,10 @@ alter(struct world *w, int8_t type, const char *resource, int8_t operation, cons
     proto_init(&proto_incremental_alter_configs_request_schema, &request);
     request.resources.items = &item;
     request.resources.count = 1;
-    assert_int_equal(ask(w, ALTER, 1, &request, &response), ERR_OK);
+    assert_int_equal(world_ask(w, ALTER, 1, &request, &response), ERR_OK);
     int16_t code = response.responses.items[0].error_code;
     if (code == 0)
-        replay(w);
+        world_replay(w);
     else
         assert_int_equal(w->records.count, 0);
     return code;
@@ -484,7 +384,7 @@ what_is_not_the_controllers_is_unsupported(void **state)
 {
     struct world *w = *state;
     uint64_t space[64];
-    assert_int_equal(ask(w, 0, 9, NULL, space), ERR_UNSUPPORTED);
+    assert_int_equal(world_ask(w, 0, 9, NULL, space), ERR_UNSUPPORTED);
 }
 
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
