@@ -56,6 +56,8 @@ dump_checkpoint(struct dump *dump, struct bytes data, const char *const *names, 
     struct str line;
     int64_t version, count;
     int64_t seen = 0;
+    if (data.len == 0) /* made, and never written to */
+        return;
     if (!next_line(&text, &line) || !word_number(line, &version) || version != 0 ||
         !next_line(&text, &line) || !word_number(line, &count)) {
         dump_problem(dump, "does not start with version 0 and a count");

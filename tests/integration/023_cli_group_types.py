@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Groups of the newer types on Apache Kafka, whose own consumers are their members, as our commands show them."""
+"""What only Apache Kafka writes: groups of the newer types, whose members are its own consumers, and its data directory."""
+import glob
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +22,9 @@ class Members:
     def __init__(self):
         apache.jars()
         apache.TOOLS["console-share-consumer"] = "org.apache.kafka.tools.consumer.ConsoleShareConsumer"
-        self.server = broker.Server(kind="apache").start()
+        apache.TOOLS["producer-perf"] = "org.apache.kafka.tools.ProducerPerformance"
+        self.server = broker.Server(kind="apache", props={"offsets.topic.num.partitions": 1, "transaction.state.log.num.partitions": 1,
+                                                          "share.coordinator.state.topic.num.partitions": 1}).start()
         run(self.server, "topic", "create", "t", "-p", 3)
         run(self.server, "produce", "t", "-p", 1, stdin=b"1\n2\n")
         self.programs = [self.consumer("console-consumer", "new", "--consumer-property", "group.protocol=consumer", "--from-beginning"),
@@ -72,6 +77,53 @@ def they_are_moved_and_deleted_when_they_are_empty(members):
     eventually(lambda: all(g["state"] == "Empty" for g in js(server, "group", "list")), timeout_s=60, what="empty groups")
     equal([(r["partition"], r["before"], r["after"]) for r in js(server, "group", "seek", "new", "t:1", "--to", "start")], [(1, 2, 0)], "moved")
     equal({r["status"] for r in js(server, "group", "delete", "new", "shared")}, {"deleted"}, "deleted")
+
+
+def dumped(path):
+    """Ours: every record of a segment that is none of control, in order."""
+    entries = json.loads(run("127.0.0.1:1", "debug", "dump-log", "-r", "-o", "json", path)[0])[0]["entries"]
+    return [r for e in entries for r in e["records"] if not e["control"]]
+
+
+@test
+def its_own_topics_are_decoded_as_it_decodes_them(members):
+    server = members.server
+    apache.run("producer-perf", "--topic", "t", "--num-records", 300, "--record-size", 20, "--throughput", 1000, "--bootstrap-server", server.address,
+               "--transactional-id", "tx", "--transaction-duration-ms", 50)
+    server.stop()
+    seen = set()
+    for topic, decoder in (("__cluster_metadata", "--cluster-metadata-decoder"), ("__consumer_offsets", "--offsets-decoder"),
+                           ("__transaction_state", "--transaction-log-decoder"), ("__share_group_state", "--share-group-state-decoder")):
+        for path in sorted(glob.glob(os.path.join(server.log_dir, topic + "-0", "*.log"))):
+            ours = dumped(path)
+            theirs = re.findall(r"payload: ?(.*)$", apache.run("dump-log", "--files", path, decoder), re.M)
+            equal(len(ours), len(theirs), f"records of {topic}")
+            for got, want in zip(ours, theirs):
+                seen.add(got.get("record_type") or got.get("value_type") or got.get("key_type"))
+                if topic == "__cluster_metadata":
+                    equal(got["record"], json.loads(want)["data"], f"{topic} at {got['offset']}")
+                else:
+                    data = json.loads(want) if want.startswith("{") else {"data": None}
+                    equal(got["value"], data.get("data"), f"{topic} at {got['offset']}")
+    for name in ("TopicRecord", "ConsumerGroupMetadataValue", "ConsumerGroupTargetAssignmentMemberValue", "ShareGroupMetadataValue", "TransactionLogValue",
+                 "ShareSnapshotValue", "OffsetCommitValue"):
+        check(name in seen, f"no {name} in {sorted(map(str, seen))}")
+
+
+@test
+def its_whole_data_directory_is_sound(members):
+    log_dir = members.server.log_dir
+    folders = [f for f in sorted(glob.glob(log_dir + "/*")) if os.path.isdir(f) and glob.glob(f + "/*.log")]
+    for folder in [log_dir, *folders]:
+        files = json.loads(run("127.0.0.1:1", "debug", "dump-log", "-r", "-o", "json", folder)[0])
+        check(files, folder)
+    kinds = {e.get("control") for f in files_of(log_dir, "t-*") for b in f["entries"] for e in b.get("records", [])}
+    check("commit" in kinds, kinds)
+
+
+def files_of(log_dir, pattern):
+    return [f for folder in glob.glob(os.path.join(log_dir, pattern))
+            for f in json.loads(run("127.0.0.1:1", "debug", "dump-log", "-r", "-o", "json", folder)[0])]
 
 
 if __name__ == "__main__":
