@@ -228,7 +228,7 @@ fetch_run(struct fetch *f)
     int64_t left_ms = f->deadline_ms - loop_now_ms(f->req->loop);
 
     if (read_all(f) || left_ms <= 0 || f->found_count == 0) {
-        fetch_reply(f);
+        fetch_send(f);
         return;
     }
     if (f->slots == NULL)

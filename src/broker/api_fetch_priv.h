@@ -35,6 +35,9 @@ struct fetch_part {
     int64_t diverging_end_offset;
     struct log_aborted_txn *aborted;
     int32_t aborted_count;
+    const uint8_t *copied; /* the slice's bytes, when they are few; the slice is closed then */
+    size_t copied_len;
+    bool cold; /* the slice is not in memory */
 };
 
 struct fetch {
@@ -50,8 +53,11 @@ struct fetch {
     size_t max_bytes, min_bytes;
     int64_t deadline_ms; /* of the loop's clock */
     struct broker_park_slot *slots;
+    struct pool_work warm; /* cold slices on their way into memory */
 };
 
+/* Answers when what was found is in memory; it is read in on the pool first where it is not. */
+void fetch_send(struct fetch *f);
 /* Both end the request and release all it holds. */
 void fetch_reply(struct fetch *f);
 void fetch_reply_error(struct fetch *f, enum proto_error error, int32_t session_id);

@@ -13,7 +13,6 @@ struct reply {
     struct proto_fetch_response response;
     struct proto_fetch_response_partition_data *parts_next; /* of one array for all topics */
     struct proto_fetch_response_fetchable_topic_response *topic;
-    size_t copied_bytes;
 };
 
 static void
@@ -57,36 +56,13 @@ set_hint(struct reply *reply, const struct replica_fetch_item *item,
         add_endpoint(reply, &hint);
 }
 
-/* Small records go into the response itself. What is not in the page cache stays a file range: this
- * is the place from where a cold read would go to the pool. */
-static bool
-copy_small(
-    struct reply *reply, struct fetch_part *part, struct proto_fetch_response_partition_data *data)
-{
-    size_t len = part->slice.len;
-    size_t n = 0;
-    uint8_t *bytes;
-
-    if (len > FETCH_COPY_BYTES || reply->copied_bytes + len > FETCH_COPY_BYTES_ALL)
-        return false;
-    bytes = arena_alloc(reply->f->req->arena, len);
-    if (bytes == NULL)
-        return false;
-    if (env_read_at_cached(part->slice.file, part->slice.position, bytes, len, &n) != ERR_OK ||
-        n != len)
-        return false;
-    reply->copied_bytes += len;
-    data->records.bytes = (struct bytes){bytes, len};
-    env_file_close(&part->slice.file);
-    return true;
-}
-
 static void
-set_records(
-    struct reply *reply, struct fetch_part *part, struct proto_fetch_response_partition_data *data)
+set_records(struct fetch_part *part, struct proto_fetch_response_partition_data *data)
 {
     data->records.bytes = (struct bytes){(const uint8_t *)"", 0}; /* empty, not null */
-    if (part->slice.file == NULL || copy_small(reply, part, data))
+    if (part->copied != NULL)
+        data->records.bytes = (struct bytes){part->copied, part->copied_len};
+    if (part->slice.file == NULL)
         return;
     data->records.file = part->slice.file; /* the reference moves */
     data->records.position = part->slice.position;
@@ -134,7 +110,7 @@ fill_part(struct reply *reply, const struct replica_fetch_item *item, struct fet
     data->high_watermark = item->high_watermark;
     data->log_start_offset = item->answer_log_start_offset;
     data->last_stable_offset = ok ? part->last_stable_offset : -1;
-    set_records(reply, part, data);
+    set_records(part, data);
     if (!ok) {
         data->aborted_transactions.items = NULL;
         data->aborted_transactions.count = is_unknown(item->error) ? 0 : -1; /* as Kafka's */

@@ -272,6 +272,12 @@ broker_pool(const struct broker *broker)
     return broker->opts.pool;
 }
 
+struct pool *
+broker_read_pool(const struct broker *broker)
+{
+    return broker->opts.read_pool;
+}
+
 const struct broker_config *
 broker_config(const struct broker *broker)
 {

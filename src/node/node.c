@@ -194,6 +194,15 @@ stop_loops(struct node *node)
     node_duties_stop(node);
 }
 
+static void
+free_pools(struct node *node)
+{
+    if (node->read_pool != NULL)
+        pool_free(&node->read_pool);
+    if (node->pool != NULL)
+        pool_free(&node->pool);
+}
+
 void
 node_stop(struct node *node, int64_t drain_ms)
 {
@@ -210,7 +219,7 @@ node_stop(struct node *node, int64_t drain_ms)
     settle_metadata(node);
     node_metadata_stop(node->metadata);
     stop_loops(node);
-    pool_free(&node->pool);
+    free_pools(node);
     node->stopped = true;
 }
 
@@ -227,8 +236,7 @@ free_loops(struct node *node)
             node_metadata_stop(node->metadata);
         stop_loops(node);
     }
-    if (node->pool != NULL)
-        pool_free(&node->pool);
+    free_pools(node);
 }
 
 void

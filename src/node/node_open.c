@@ -12,6 +12,7 @@
 
 enum {
     POOL_THREADS = 4,
+    READ_THREADS = 2,
     FRAME_MEMORY_MAX = 1 << 30,
     SIM_REACTORS = 2,
     PATH_SIZE = 4096,
@@ -188,7 +189,8 @@ make_loops(struct node *node)
     int threads = node_config_is_set(config, "num.io.threads")
                       ? (int)node_config_i64(config, "num.io.threads")
                       : POOL_THREADS;
-    return pool_new(node->opts.env, "io", threads, &node->pool);
+    enum err err = pool_new(node->opts.env, "io", threads, &node->pool);
+    return err == ERR_OK ? pool_new(node->opts.env, "read", READ_THREADS, &node->read_pool) : err;
 }
 
 /* ---- metadata, replicas, coordinators, broker ---- */
@@ -291,6 +293,7 @@ open_broker(struct node *node)
         .loops = node->reactors,
         .loop_count = node->reactor_count,
         .pool = node->pool,
+        .read_pool = node->read_pool,
         .config = {.node_id = node->node_id,
             .cluster_id = log_manager_cluster_id(node->logs),
             .auto_create_topics = node_config_bool(node->opts.config, "auto.create.topics.enable")},
