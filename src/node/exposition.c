@@ -53,13 +53,13 @@ sample_opened(void *ctx, const struct net_listener_counters *counters)
 }
 
 int64_t
-exposition_idle_ms(const struct scrape *scrape, int reactor)
+exposition_idle_ns(const struct scrape *scrape, int reactor)
 {
-    int64_t *shown = &scrape->ex->idle_shown_ms[reactor];
+    int64_t *shown = &scrape->ex->idle_shown_ns[reactor];
     struct loop_stats stats;
     loop_stats_get(scrape->node->reactors[reactor], &stats);
-    if (stats.idle_ms > *shown)
-        *shown = stats.idle_ms;
+    if (stats.idle_ns > *shown)
+        *shown = stats.idle_ns;
     return *shown;
 }
 
@@ -69,7 +69,7 @@ sample_take(const struct scrape *scrape, struct exposition_sample *sample)
     struct opened_at at = {.sample = sample};
     sample->at_ns = scrape->now_ns;
     for (int i = 0; i < scrape->node->reactor_count; i++)
-        sample->idle_ms[i] = exposition_idle_ms(scrape, i);
+        sample->idle_ns[i] = exposition_idle_ns(scrape, i);
     net_server_each_listener(scrape->node->net, sample_opened, &at);
 }
 
@@ -88,10 +88,10 @@ double
 exposition_idle_share(const struct scrape *scrape, int reactor)
 {
     const struct exposition_sample *older = &scrape->ex->older;
-    double wall_ms = (double)(scrape->now_ns - older->at_ns) / 1e6;
-    double idle_ms = (double)(exposition_idle_ms(scrape, reactor) - older->idle_ms[reactor]);
-    double share = wall_ms > 0 ? idle_ms / wall_ms : 1;
-    return share < 0 ? 0 : share > 1 ? 1 : share; /* the two clocks do not tick together */
+    double wall_ns = (double)(scrape->now_ns - older->at_ns);
+    double idle_ns = (double)(exposition_idle_ns(scrape, reactor) - older->idle_ns[reactor]);
+    double share = wall_ns > 0 ? idle_ns / wall_ns : 1;
+    return share > 1 ? 1 : share; /* the scrape's time is a little older than the loop's */
 }
 
 /* ---- a scrape ---- */

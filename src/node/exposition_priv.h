@@ -15,7 +15,7 @@ enum { EXPOSITION_COUNTS = NODE_LISTENERS_MAX * NODE_REACTORS_MAX };
 /* What a later scrape wants to know the change of. */
 struct exposition_sample {
     int64_t at_ns;
-    int64_t idle_ms[NODE_REACTORS_MAX]; /* as shown */
+    int64_t idle_ns[NODE_REACTORS_MAX]; /* as shown */
     uint64_t opened[EXPOSITION_COUNTS]; /* connections, in the order of net_server_each_listener */
 };
 
@@ -28,7 +28,7 @@ struct exposition {
     /* Rates are those since `older`, which is at least SAMPLE_AGE_MS old, or the start. */
     struct exposition_sample older, newer;
     struct replica_traffic shown; /* totals as last shown: they never go back */
-    int64_t idle_shown_ms[NODE_REACTORS_MAX];
+    int64_t idle_shown_ns[NODE_REACTORS_MAX];
     double scrape_s; /* time of the last one */
 };
 
@@ -82,7 +82,7 @@ void exposition_put_process(struct scrape *scrape);
 /* "17", for a label. */
 struct str exposition_number(char out[12], int64_t number);
 int64_t exposition_uptime_ms(const struct scrape *scrape);
-int64_t exposition_idle_ms(const struct scrape *scrape, int reactor); /* never goes back */
+int64_t exposition_idle_ns(const struct scrape *scrape, int reactor); /* never goes back */
 /* Share of time that a reactor slept since the older sample, 0 to 1. */
 double exposition_idle_share(const struct scrape *scrape, int reactor);
 

@@ -268,7 +268,7 @@ put_reactors(struct scrape *scrape)
     exposition_begin(text, METRIC_MOLDAU_REACTOR_IDLE_SECONDS_TOTAL);
     for (int i = 0; i < scrape->node->reactor_count; i++) {
         struct str label = exposition_number(number, i);
-        exposition_f64(text, &label, 1, (double)exposition_idle_ms(scrape, i) / 1e3);
+        exposition_f64(text, &label, 1, (double)exposition_idle_ns(scrape, i) / 1e9);
     }
     exposition_begin(text, METRIC_MOLDAU_REACTOR_TURNS_TOTAL);
     for (int i = 0; i < scrape->node->reactor_count; i++) {

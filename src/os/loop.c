@@ -104,11 +104,11 @@ void
 loop_stats_get(const struct loop *loop, struct loop_stats *out)
 {
     out->turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
-    out->idle_ms = atomic_load_explicit(&loop->idle_ms, memory_order_relaxed);
-    int64_t began_ms = atomic_load_explicit(&loop->wait_began_ms, memory_order_relaxed);
-    int64_t now_ms = env_now_ms(loop->env);
-    if (began_ms != 0 && now_ms > began_ms)
-        out->idle_ms += now_ms - began_ms;
+    out->idle_ns = atomic_load_explicit(&loop->idle_ns, memory_order_relaxed);
+    int64_t began_ns = atomic_load_explicit(&loop->wait_began_ns, memory_order_relaxed);
+    int64_t now_ns = env_now_ns(loop->env);
+    if (began_ns != 0 && now_ns > began_ns)
+        out->idle_ns += now_ns - began_ns;
 }
 
 /* ---- tasks ---- */

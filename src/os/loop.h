@@ -56,11 +56,11 @@ int64_t loop_now_ms(const struct loop *loop);
 int loop_poll_fd(const struct loop *loop, int64_t *wait_ms);
 
 /* What the loop did since it began; any thread. Zero in the simulator. Idle: it waited for events,
- * measured by the clock of its turns, so right in the sum only, and a little less may be said after
- * a little more: who shows it as a counter keeps the most he has seen. */
+ * the wait that goes on now included. Read while a wait ends it may be that much less than before:
+ * who shows it as a counter keeps the most he has seen. */
 struct loop_stats {
     uint64_t turns;
-    int64_t idle_ms;
+    int64_t idle_ns;
 };
 void loop_stats_get(const struct loop *loop, struct loop_stats *out);
 

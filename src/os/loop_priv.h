@@ -37,8 +37,8 @@ struct loop {
     struct list deferred; /* own thread */
     /* Written by the own thread, read by anyone: struct loop_stats. */
     _Atomic uint64_t turns;
-    _Atomic int64_t idle_ms;       /* in waits that ended */
-    _Atomic int64_t wait_began_ms; /* of the wait that goes on; 0: none */
+    _Atomic int64_t idle_ns;       /* in waits that ended */
+    _Atomic int64_t wait_began_ns; /* of the wait that goes on; 0: none */
 };
 
 struct sock_ops {

@@ -132,8 +132,7 @@ on_prepare(uv_prepare_t *handle)
         real->timer_at_ms = INT64_MAX;
         loop_real_arm(real);
     }
-    atomic_store_explicit(
-        &real->loop.wait_began_ms, (int64_t)uv_now(&real->uv), memory_order_relaxed);
+    loop_real_waits(real);
     atomic_store(&real->sleeping, true);
     if (atomic_load(&real->stopping)) {
         uv_stop(&real->uv);
@@ -146,27 +145,12 @@ on_prepare(uv_prepare_t *handle)
     }
 }
 
-/* The clock of the turn moves when a turn begins and when its wait ends, and both times stand here:
- * no clock is read for this. */
-static void
-count_turn(struct loop_real *real)
-{
-    struct loop *loop = &real->loop;
-    int64_t began_ms = atomic_load_explicit(&loop->wait_began_ms, memory_order_relaxed);
-    int64_t waited_ms = (int64_t)uv_now(&real->uv) - began_ms;
-    uint64_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
-    int64_t idle_ms = atomic_load_explicit(&loop->idle_ms, memory_order_relaxed);
-    atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
-    atomic_store_explicit(&loop->idle_ms, idle_ms + waited_ms, memory_order_relaxed);
-    atomic_store_explicit(&loop->wait_began_ms, 0, memory_order_relaxed);
-}
-
 /* After the wait and its events. */
 static void
 on_check(uv_check_t *handle)
 {
     struct loop_real *real = handle->data;
-    count_turn(real);
+    loop_real_woke(real);
     atomic_store_explicit(&real->sleeping, false, memory_order_relaxed);
     if (atomic_load(&real->stopping)) {
         uv_stop(&real->uv);
@@ -179,7 +163,7 @@ on_check(uv_check_t *handle)
 static void
 on_wake(uv_async_t *handle)
 {
-    (void)handle; /* check does the rest */
+    loop_real_woke(handle->data); /* check does the rest */
 }
 
 static void

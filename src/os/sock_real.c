@@ -104,6 +104,7 @@ sock_real_arm(struct sock_real *real)
 static void
 on_event(uv_poll_t *handle, int status, int events)
 {
+    loop_real_woke(CONTAINER_OF(handle->loop, struct loop_real, uv));
     struct sock_real *real = handle->data;
     struct sock *sock = &real->sock;
     if (status < 0) { /* libuv has stopped to watch; the next read or write tells why */
@@ -326,6 +327,7 @@ listener_back_off(struct listener_real *real, int error)
 static void
 on_acceptable(uv_poll_t *handle, int status, int events)
 {
+    loop_real_woke(CONTAINER_OF(handle->loop, struct loop_real, uv));
     struct listener_real *real = handle->data;
     (void)status;
     (void)events;

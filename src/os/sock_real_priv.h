@@ -39,6 +39,30 @@ struct loop_real {
     _Atomic bool running;
 };
 
+/* A turn ends: the loop is about to wait. */
+static inline void
+loop_real_waits(struct loop_real *real)
+{
+    struct loop *loop = &real->loop;
+    uint64_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
+    atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
+    atomic_store_explicit(&loop->wait_began_ns, env_now_ns(loop->env), memory_order_relaxed);
+}
+
+/* At the begin of whatever a wait may end with: the first one of a turn ends it. */
+static inline void
+loop_real_woke(struct loop_real *real)
+{
+    struct loop *loop = &real->loop;
+    int64_t began_ns = atomic_load_explicit(&loop->wait_began_ns, memory_order_relaxed);
+    int64_t idle_ns = atomic_load_explicit(&loop->idle_ns, memory_order_relaxed);
+    if (began_ns == 0)
+        return;
+    idle_ns += env_now_ns(loop->env) - began_ns;
+    atomic_store_explicit(&loop->idle_ns, idle_ns, memory_order_relaxed);
+    atomic_store_explicit(&loop->wait_began_ns, 0, memory_order_relaxed);
+}
+
 enum err sock_real_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out);
 enum err sock_real_connect(struct loop *loop, const struct sock_addr *addr, struct sock **out);
