@@ -237,17 +237,21 @@ entry_fill(struct describe *d, const struct config_def *def, entry_out *out)
     return true;
 }
 
-static bool
-is_wanted(const struct describe *d, const struct config_def *def)
+/* Which keys of the table were asked for; null and empty both mean all. NULL out of memory. */
+static const bool *
+wanted_mark(struct describe *d, const struct config_def *defs, size_t total)
 {
-    if (def->internal)
-        return false;
-    if (d->resource->configuration_keys.count <= 0)
-        return true; /* null and empty both mean all */
-    for (int32_t i = 0; i < d->resource->configuration_keys.count; i++)
-        if (str_eq_z(d->resource->configuration_keys.items[i], def->name))
-            return true;
-    return false;
+    bool all = d->resource->configuration_keys.count <= 0;
+    bool *wanted = arena_calloc(d->req->arena, total, sizeof *wanted);
+    for (size_t i = 0; wanted != NULL && i < total; i++)
+        wanted[i] = all && !defs[i].internal;
+    for (int32_t i = 0; wanted != NULL && i < d->resource->configuration_keys.count; i++) {
+        const struct config_def *def =
+            config_def_find(d->scope, d->resource->configuration_keys.items[i]);
+        if (def != NULL)
+            wanted[def - defs] = !def->internal;
+    }
+    return wanted;
 }
 
 static void
@@ -259,10 +263,11 @@ entries_fill(struct describe *d)
     if (d->req->arena->budget_bytes < LIMIT_REQUEST_ARENA_MAX)
         broker_req_budget_add(d->req, cost); /* a short question, a long answer */
     entry_out *outs = arena_calloc(d->req->arena, total, sizeof *outs);
+    const bool *wanted = wanted_mark(d, defs, total);
     int32_t count = 0;
-    d->out_of_memory |= outs == NULL;
+    d->out_of_memory |= outs == NULL || wanted == NULL;
     for (size_t i = 0; i < total && !d->out_of_memory; i++)
-        if (is_wanted(d, &defs[i]) && entry_fill(d, &defs[i], &outs[count]))
+        if (wanted[i] && entry_fill(d, &defs[i], &outs[count]))
             count++;
     d->out->configs.items = outs;
     d->out->configs.count = count;
