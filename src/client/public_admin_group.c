@@ -98,14 +98,14 @@ keep_listed(struct moldau_result *result, const struct proto_list_groups_respons
     }
 }
 
-/* Brokers by id; bootstrap addresses have none. */
+/* Brokers by id; bootstrap addresses have none, other channels are the same brokers again. */
 static int
 known_nodes(struct client *client, int32_t *ids, int capacity)
 {
     int count = 0;
     LIST_FOREACH (&client->brokers, node) {
         struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
-        if (broker->node_id >= 0 && count < capacity)
+        if (broker->node_id >= 0 && broker->channel == 0 && count < capacity)
             ids[count++] = broker->node_id;
     }
     return count;

@@ -107,17 +107,28 @@ public_fail(struct moldau_client *client, enum moldau_err err, int16_t code, con
     return err;
 }
 
+const char *
+public_trouble(const struct moldau_client *client)
+{
+    LIST_FOREACH (&client->client->brokers, node) {
+        const struct client_broker *broker = LIST_ENTRY(node, struct client_broker, link);
+        if (broker->conn != NULL && client_conn_ready(broker->conn))
+            return "";
+    }
+    return client_error_text(client->client);
+}
+
 enum moldau_err
 public_fail_err(struct moldau_client *client, enum err err)
 {
     enum moldau_err mapped = public_err_of(err);
     const char *text = client_error_text(client->client);
-    bool told = text[0] != '\0' && (mapped == MOLDAU_ERR_NETWORK || mapped == MOLDAU_ERR_TIMEOUT ||
-                                       mapped == MOLDAU_ERR_UNSUPPORTED);
+    bool told =
+        text[0] != '\0' && (mapped == MOLDAU_ERR_NETWORK || mapped == MOLDAU_ERR_UNSUPPORTED);
     if (mapped == MOLDAU_OK)
         return MOLDAU_OK;
-    if (told && mapped == MOLDAU_ERR_TIMEOUT)
-        return public_fail(client, mapped, 0, "timed out; before: %s", text);
+    if (mapped == MOLDAU_ERR_TIMEOUT && public_trouble(client)[0] != '\0')
+        return public_fail(client, mapped, 0, "timed out: %s", public_trouble(client));
     return public_fail(client, mapped, 0, "%s", told ? text : err_text(err));
 }
 

@@ -142,11 +142,12 @@ moldau_consumer_assign(
         err = public_committed(client, group_id, topic, partition, &offset);
         if (err != MOLDAU_OK)
             return err;
-        if (offset < 0)
-            offset = consumer->options->numbers[OPTION_AUTO_OFFSET_RESET];
-        if (offset == 0 && consumer->options->numbers[OPTION_AUTO_OFFSET_RESET] == 0)
+        int64_t reset = consumer->options->numbers[OPTION_AUTO_OFFSET_RESET];
+        if (offset < 0 && reset == 0)
             return public_fail(client, MOLDAU_ERR_NOTFOUND, 0,
                 "%s [%d]: nothing committed, and auto.offset.reset=none", topic, (int)partition);
+        if (offset < 0)
+            offset = reset;
     }
     err = check_offset(client, offset);
     if (err != MOLDAU_OK)
@@ -352,7 +353,8 @@ fail_poll(struct moldau_consumer *consumer, enum err err)
     struct moldau_client *client = consumer->client;
     int16_t code = client_consumer_error_code(consumer->consumer);
     if (err == ERR_TIMEOUT)
-        return public_fail(client, MOLDAU_ERR_TIMEOUT, 0, "no message");
+        return public_fail(client, MOLDAU_ERR_TIMEOUT, 0, "no message%s%s",
+            public_trouble(client)[0] != '\0' ? ": " : "", public_trouble(client));
     if (err == ERR_NOMEM)
         return public_fail_err(client, err);
     if (consumer->group != NULL && client_group_state(consumer->group) == CLIENT_GROUP_FAILED)

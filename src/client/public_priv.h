@@ -104,6 +104,8 @@ enum moldau_err public_fail_err(struct moldau_client *client, enum err err);
 enum moldau_err public_fail_code(
     struct moldau_client *client, const char *what, int16_t code, struct str message);
 enum moldau_err public_err_of(enum err err);
+/* Why no broker can be reached, "" while one is connected. */
+const char *public_trouble(const struct moldau_client *client);
 
 int64_t public_now_ms(const struct moldau_client *client);
 /* When a wait that starts now ends; negative timeouts are without end. */

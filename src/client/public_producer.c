@@ -164,9 +164,9 @@ moldau_producer_flush(struct moldau_producer *producer, int64_t timeout_ms)
     int64_t left = client_producer_outstanding(producer->producer);
     if (left == 0)
         return MOLDAU_OK;
-    const char *why = client_error_text(client->client);
+    const char *why = public_trouble(client);
     return public_fail(client, MOLDAU_ERR_TIMEOUT, 0, "%lld records are not acknowledged yet%s%s",
-        (long long)left, why[0] != '\0' ? "; last network trouble: " : "", why);
+        (long long)left, why[0] != '\0' ? ": " : "", why);
 }
 
 /* ---- sending ---- */

@@ -617,6 +617,14 @@ on_commit(void *ctx, enum moldau_err err, int16_t code)
 }
 
 static void
+on_canceled(void *ctx, enum moldau_err err, int16_t code)
+{
+    int *told = ctx;
+    CHECK(err == MOLDAU_ERR_CANCELED && code == 0);
+    ++*told;
+}
+
+static void
 a_group_is_read_once_and_committed(struct probe *probe)
 {
     struct moldau_consumer *consumer = NULL;
@@ -658,6 +666,12 @@ a_group_is_read_once_and_committed(struct probe *probe)
     CHECK(strcmp(group->members[0]->client_id, "client_probe") == 0);
     CHECK(strcmp(group->members[0]->partitions[0].topic, probe->name) == 0);
     moldau_result_free(&result);
+    MUST(moldau_group_list(probe->client, LONG_MS, &result));
+    int listed = 0;
+    for (size_t i = 0; i < moldau_result_count(result); i++)
+        listed += strcmp(moldau_result_group(result, i)->group_id, probe->name) == 0;
+    CHECK(listed == 1);
+    moldau_result_free(&result);
     CHECK(moldau_group_delete(probe->client, probe->name, LONG_MS) == MOLDAU_ERR_BROKER);
     CHECK(moldau_client_error_code(probe->client) == 68); /* NON_EMPTY_GROUP */
     MUST(moldau_consumer_close(&consumer, LONG_MS));
@@ -667,7 +681,10 @@ a_group_is_read_once_and_committed(struct probe *probe)
     MUST(moldau_consumer_new(probe->client, probe->options, &consumer));
     MUST(moldau_consumer_subscribe(consumer, topics, 1));
     expect(consumer, 7);
-    MUST(moldau_consumer_close(&consumer, LONG_MS));
+    /* A commit on its way when the consumer is freed is told so. */
+    MUST(moldau_consumer_commit_async(consumer, &mark, 1, on_canceled, &told));
+    moldau_consumer_free(&consumer);
+    CHECK(told == 2);
 }
 
 static void
@@ -684,6 +701,16 @@ committed_offsets_serve_without_a_member(struct probe *probe)
     MUST(moldau_consumer_new(probe->client, probe->options, &consumer));
     MUST(moldau_consumer_assign(consumer, probe->name, 0, MOLDAU_OFFSET_COMMITTED));
     expect(consumer, 0); /* nothing committed yet */
+    MUST(moldau_consumer_close(&consumer, LONG_MS));
+    set(probe, "auto.offset.reset", "none");
+    MUST(moldau_consumer_new(probe->client, probe->options, &consumer));
+    CHECK(moldau_consumer_assign(consumer, probe->name, 0, MOLDAU_OFFSET_COMMITTED) ==
+          MOLDAU_ERR_NOTFOUND);
+    offset.offset = 0;
+    MUST(moldau_group_alter_offsets(probe->client, probe->name, &offset, 1, LONG_MS));
+    MUST(moldau_consumer_assign(consumer, probe->name, 0, MOLDAU_OFFSET_COMMITTED));
+    expect(consumer, 0);
+    offset.offset = 12;
     MUST(moldau_group_alter_offsets(probe->client, probe->name, &offset, 1, LONG_MS));
     MUST(moldau_consumer_assign(consumer, probe->name, 0, MOLDAU_OFFSET_COMMITTED));
     expect(consumer, 12);
@@ -859,6 +886,7 @@ nobody_there_is_a_network_error(struct probe *probe)
     MUST(moldau_consumer_new(probe->client, NULL, &consumer));
     MUST(moldau_consumer_assign(consumer, probe->name, 0, 0));
     CHECK(moldau_consumer_poll(consumer, 500, &message) == MOLDAU_ERR_TIMEOUT);
+    CHECK(strstr(moldau_client_error(probe->client), "refused") != NULL);
     /* The client ends with the last thing made on it. */
     moldau_client_free(&probe->client);
     CHECK(moldau_consumer_poll(consumer, 100, &message) == MOLDAU_ERR_TIMEOUT);
