@@ -222,7 +222,7 @@ read_all(struct fetch *f)
 
 static void fetch_ended(struct broker_req *req);
 
-static void
+void
 fetch_run(struct fetch *f)
 {
     int64_t left_ms = f->deadline_ms - loop_now_ms(f->req->loop);

@@ -53,9 +53,11 @@ struct fetch {
     size_t max_bytes, min_bytes;
     int64_t deadline_ms; /* of the loop's clock */
     struct broker_park_slot *slots;
-    struct pool_work warm; /* cold slices on their way into memory */
+    bool warmed; /* what was cold has been read in */
 };
 
+/* Reads, and answers or waits. */
+void fetch_run(struct fetch *f);
 /* Answers when what was found is in memory; it is read in on the pool first where it is not. */
 void fetch_send(struct fetch *f);
 /* Both end the request and release all it holds. */
