@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "log/log_manager.h"
 #include "meta/config.h"
 #include "meta/port.h"
@@ -71,9 +72,11 @@ struct node_metadata_view {
     int64_t snapshot_bytes; /* of the last one; 0: none yet */
     int64_t snapshot_ns;    /* env_now_ns of the last one; 0: none yet */
 };
+/* Adds the times from append to commit; any thread. */
+void node_metadata_commit_times(const struct node_metadata *metadata, struct histogram_counts *out);
 void node_metadata_get_view(struct node_metadata *metadata, struct node_metadata_view *out);
-/* Before the stop, any thread: posts `settled` to `loop` when no flush of the metadata log runs; none
- * begins after that. */
+/* Before the stop, any thread: posts `settled` to `loop` when no flush of the metadata log runs;
+ * none begins after that. */
 void node_metadata_settle(
     struct node_metadata *metadata, struct loop *loop, struct loop_task *settled);
 /* Any thread but its own: answers what waits with CANCELED, stops the loop. */
