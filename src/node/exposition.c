@@ -70,6 +70,9 @@ sample_take(const struct scrape *scrape, struct exposition_sample *sample)
     sample->at_ns = scrape->now_ns;
     for (int i = 0; i < scrape->node->reactor_count; i++)
         sample->idle_ns[i] = exposition_idle_ns(scrape, i);
+    sample->log_end_offset = scrape->quorum.log_end_offset;
+    sample->commits = (struct histogram_counts){0};
+    node_metadata_commit_times(scrape->node->metadata, &sample->commits);
     net_server_each_listener(scrape->node->net, sample_opened, &at);
 }
 

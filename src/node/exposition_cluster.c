@@ -167,6 +167,31 @@ put_quorum(struct scrape *scrape)
         (scrape->now_ns - since_ns) / 1000000);
 }
 
+/* Since the older sample, as Kafka tells them over a window; and since the start. */
+static void
+put_commits(struct scrape *scrape)
+{
+    struct exposition_text *text = &scrape->text;
+    const struct exposition_sample *older = &scrape->ex->older;
+    struct histogram_counts all = {0};
+    node_metadata_commit_times(scrape->node->metadata, &all);
+    double seconds = (double)(scrape->now_ns - older->at_ns) / 1e9;
+    double records = (double)(scrape->quorum.log_end_offset - older->log_end_offset);
+    uint64_t count = histogram_total(&all) - histogram_total(&older->commits);
+    uint64_t sum_us = all.sum_us - older->commits.sum_us;
+    int last = HISTOGRAM_BUCKETS - 1;
+    while (last > 0 && all.buckets[last] == older->commits.buckets[last])
+        last--;
+    exposition_single_f64(text, METRIC_KAFKA_SERVER_RAFTMETRICS_APPEND_RECORDS_RATE,
+        seconds > 0 && records > 0 ? records / seconds : 0);
+    exposition_single_f64(text, METRIC_KAFKA_SERVER_RAFTMETRICS_COMMIT_LATENCY_AVG,
+        count > 0 ? (double)sum_us / (double)count / 1e3 : 0);
+    exposition_single_f64(text, METRIC_KAFKA_SERVER_RAFTMETRICS_COMMIT_LATENCY_MAX,
+        (double)histogram_floor_us(last) / 1e3);
+    exposition_begin(text, METRIC_MOLDAU_METADATA_COMMIT_SECONDS);
+    exposition_histogram(text, NULL, 0, &all);
+}
+
 static void
 put_features(struct scrape *scrape)
 {
@@ -190,6 +215,7 @@ exposition_put_cluster(struct scrape *scrape)
     put_broker_info(scrape);
     put_topic_partitions(scrape);
     put_quorum(scrape);
+    put_commits(scrape);
     put_features(scrape);
 }
 

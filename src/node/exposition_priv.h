@@ -16,6 +16,8 @@ enum { EXPOSITION_COUNTS = NODE_LISTENERS_MAX * NODE_REACTORS_MAX };
 struct exposition_sample {
     int64_t at_ns;
     int64_t idle_ns[NODE_REACTORS_MAX]; /* as shown */
+    int64_t log_end_offset;             /* of the metadata */
+    struct histogram_counts commits;    /* of the metadata */
     uint64_t opened[EXPOSITION_COUNTS]; /* connections, in the order of net_server_each_listener */
 };
 

@@ -85,6 +85,19 @@ metadata_view_update(struct node_metadata *md)
 }
 
 void
+node_metadata_commit_times(const struct node_metadata *metadata, struct histogram_counts *out)
+{
+    histogram_collect(&metadata->commits, out);
+}
+
+static void
+note_commit(struct node_metadata *md, const struct metadata_pending *pending)
+{
+    int64_t took_ns = env_now_ns(md->opts.env) - pending->appended_ns;
+    histogram_add(&md->commits, took_ns > 0 ? (uint64_t)took_ns / 1000 : 0);
+}
+
+void
 node_metadata_get_view(struct node_metadata *metadata, struct node_metadata_view *out)
 {
     mutex_lock(&metadata->mutex);
@@ -121,6 +134,7 @@ on_committed(void *ctx, int64_t high_watermark)
         if (pending->offset >= high_watermark)
             break;
         list_remove(&pending->link); /* a request's done may append, fail, and cancel the others */
+        note_commit(md, pending);
         publish(md, pending->image, pending->delta); /* I2 */
         while (!list_empty(&pending->requests))
             request_done(LIST_ENTRY(pending->requests.next, struct meta_request, link), ERR_OK);
@@ -167,6 +181,7 @@ metadata_append_records(
         return ERR_NOMEM;
     list_init(&pending->link);
     list_init(&pending->requests);
+    pending->appended_ns = env_now_ns(md->opts.env);
     enum err err = next_image(md, records, pending);
     if (err != ERR_OK) {
         mem_free(pending);

@@ -20,6 +20,7 @@ struct metadata_pending {
     struct meta_image *image;
     struct meta_delta *delta;
     int64_t offset; /* of its last record */
+    int64_t appended_ns;
     struct list requests;
 };
 
@@ -109,6 +110,7 @@ struct node_metadata {
     bool inbox_posted;
     struct meta_image *committed;
     struct node_metadata_view view;
+    struct histogram commits; /* append to commit; written by the loop, read by anyone */
     struct loop_task inbox_task;
     struct loop_task start_task;
     _Atomic int64_t broker_epoch;

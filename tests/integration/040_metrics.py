@@ -443,6 +443,9 @@ def the_metadata_and_its_snapshots_are_told(server):
         equal(value(after, raft + "high_watermark"), value(after, raft + "log_end_offset"), "committed")
         equal(value(after, "kafka_controller_kafkacontroller_lastappliedrecordoffset"), value(after, raft + "high_watermark") - 1, "applied")
         equal(value(after, "moldau_metadata_lag_records"), 0, "lag")
+        check(moved(before, after, "moldau_metadata_commit_seconds_count") >= 1, "no commit was timed")
+        for name in ("append_records_rate", "commit_latency_avg", "commit_latency_max"):
+            check(value(after, raft + name) > 0, name)
     finally:
         small.close()
 
