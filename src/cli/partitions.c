@@ -16,6 +16,7 @@ enum {
     RESPONSE_ARENA = 256 << 20,
     TRIES = 30,
     TRIES_HASTY = 2,
+    TRIES_MISSING = 4,
     PAUSE_MS = 100,
     NAME_SHOWN = 280,
 };
@@ -200,6 +201,17 @@ partitions_find(struct partition *parts, int count, struct str topic, int32_t in
     return bsearch(&key, parts, (size_t)count, sizeof *parts, by_topic);
 }
 
+static bool
+any_missing(const struct cli *cli, const struct partition *named, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct client_topic *topic = client_topic_find(cli->client, named[i].topic);
+        if (topic == NULL || topic->error_code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION)
+            return true;
+    }
+    return false;
+}
+
 int
 partitions_expand(struct cli *cli, char **args, int arg_count, struct partition **out, int *count)
 {
@@ -214,6 +226,12 @@ partitions_expand(struct cli *cli, char **args, int arg_count, struct partition 
             return code;
     }
     int code = refresh(cli, named, arg_count);
+    /* A topic that was just made may not have reached this broker yet. */
+    for (int tries = 0;
+         code == CLI_OK && tries < TRIES_MISSING && any_missing(cli, named, arg_count); tries++) {
+        cli_pause(cli, PAUSE_MS);
+        code = refresh(cli, named, arg_count);
+    }
     for (int i = 0; code == CLI_OK && i < arg_count; i++) {
         const struct client_topic *topic = client_topic_find(cli->client, named[i].topic);
         capacity += topic != NULL ? topic->partition_count : 0;

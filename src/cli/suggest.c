@@ -47,9 +47,9 @@ suggest_add(struct suggest *suggest, const char *candidate)
     size_t word_len = strlen(suggest->word);
     size_t distance = suggest_distance(suggest->word, candidate);
     /* Half a word, typed as far as one remembers it, is near too. */
-    if (word_len >= 3 && strncmp(suggest->word, candidate, word_len) == 0)
+    if (distance > 0 && word_len >= 3 && strncmp(suggest->word, candidate, word_len) == 0)
         distance = 1;
-    if (distance <= suggest->distance_ok && distance < strlen(candidate) &&
+    if (distance > 0 && distance <= suggest->distance_ok && distance < strlen(candidate) &&
         distance < suggest->distance) {
         suggest->best = candidate;
         suggest->distance = distance;

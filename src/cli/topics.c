@@ -9,7 +9,7 @@
 #include "proto/metadata_request.h"
 #include "proto/metadata_response.h"
 
-enum { RESPONSE_ARENA = 512 << 20 };
+enum { RESPONSE_ARENA = 512 << 20, TRIES_MISSING = 4, PAUSE_MS = 100 };
 
 static int32_t *
 copy_ints(struct cli *cli, const int32_t *items, int32_t count, int *out_count)
@@ -69,6 +69,15 @@ take_topic(struct cli *cli, const struct proto_metadata_response_metadata_respon
     return cli->arena.exhausted ? cli_fail_memory(cli) : CLI_OK;
 }
 
+static bool
+any_missing(const struct proto_metadata_response *response)
+{
+    for (int32_t i = 0; i < response->topics.count; i++)
+        if (response->topics.items[i].error_code == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION)
+            return true;
+    return false;
+}
+
 int
 topics_ask(struct cli *cli, char **names, int count, struct topic **out, int *out_count)
 {
@@ -90,8 +99,14 @@ topics_ask(struct cli *cli, char **names, int count, struct topic **out, int *ou
     }
     request.allow_auto_topic_creation = false;
     client_call_init(&call, RESPONSE_ARENA);
-    int code = cli_call(cli, &call, CLIENT_TARGET_ANY, PROTO_METADATA_REQUEST_KEY, &request,
-        (const void **)&response);
+    int code = CLI_OK;
+    for (int tries = 0; tries <= TRIES_MISSING; tries++) {
+        code = cli_call(cli, &call, CLIENT_TARGET_ANY, PROTO_METADATA_REQUEST_KEY, &request,
+            (const void **)&response);
+        if (code != CLI_OK || !any_missing(response))
+            break;
+        cli_pause(cli, PAUSE_MS); /* what was just made may not have reached this broker yet */
+    }
     int32_t n = code == CLI_OK ? response->topics.count : 0;
     struct topic *topics = arena_calloc(&cli->arena, (size_t)n + 1, sizeof *topics);
     if (code == CLI_OK && topics == NULL)

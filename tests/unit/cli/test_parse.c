@@ -178,6 +178,7 @@ the_nearest_word_is_suggested_when_it_is_near(void **state)
     assert_string_equal(nearest("part"), "partitions"); /* half of it */
     assert_string_equal(nearest("replica"), "replicas");
     assert_string_equal(nearest("al"), "all");
+    assert_null(nearest("all")); /* it is the word itself */
     assert_null(nearest("xyz"));
     assert_null(nearest("z")); /* a letter is near to nothing but itself */
     assert_null(nearest(""));
