@@ -215,6 +215,12 @@ group_request_new(struct group_request *request, const struct proto_schema *sche
     return message;
 }
 
+int32_t
+group_channel(const struct client_group *group)
+{
+    return group->join_abandoned ? 0 : group->channel;
+}
+
 void
 group_request_send(struct client_group *group, struct group_request *request, int16_t key,
     int16_t version_max, int64_t timeout_ms, void (*done)(struct client_call *call))
@@ -223,7 +229,7 @@ group_request_send(struct client_group *group, struct group_request *request, in
     ASSERT(request->call.request != NULL);
     request->call.target = CLIENT_TARGET_NODE;
     request->call.node_id = group->node_id;
-    request->call.channel = group->channel;
+    request->call.channel = group_channel(group);
     request->call.key = key;
     request->call.version_max = version_max;
     request->call.timeout_ms = timeout_ms;
@@ -237,7 +243,8 @@ group_cancel_requests(struct client_group *group)
 {
     bool was = group->freeing;
     group->freeing = true;
-    group->join_abandoned = group->join_abandoned || group->join.call.active;
+    group->join_abandoned =
+        group->join_abandoned || group->join.call.active || group->sync.call.active;
     client_call_cancel(&group->seek.call);
     client_call_cancel(&group->join.call);
     client_call_cancel(&group->sync.call);

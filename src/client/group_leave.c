@@ -145,12 +145,7 @@ send_leave(struct client_group *group)
     request->members.count = 1;
     request->members.items[0].member_id = group_member_id(group);
     request->members.items[0].reason = STR("the consumer is being closed");
-    /* A join without answer holds up the group's own connection. */
-    int32_t channel = group->channel;
-    if (group->join_abandoned)
-        group->channel = 0;
     group_request_send(group, &group->leave, PROTO_LEAVE_GROUP_REQUEST_KEY, 0, 0, on_left);
-    group->channel = channel;
 }
 
 void

@@ -353,7 +353,7 @@ commit_start(struct client_group *group, const struct client_group_offset *offse
     list_push(&group->commits, &commit->link);
     one->call.target = CLIENT_TARGET_NODE;
     one->call.node_id = group->node_id;
-    one->call.channel = group->channel;
+    one->call.channel = group_channel(group);
     one->call.key = PROTO_OFFSET_COMMIT_REQUEST_KEY;
     one->call.version_max = COMMIT_VERSION_MAX;
     one->call.request = request;

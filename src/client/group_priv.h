@@ -74,7 +74,7 @@ struct client_group {
     struct client_group_leave *leaving; /* NULL: not */
     struct loop_timer leave_timer;
     bool leave_revoked;  /* the parts are given up */
-    bool join_abandoned; /* a join without answer holds up the channel */
+    bool join_abandoned; /* a join or sync without answer holds up the channel */
     /* errors */
     int16_t error_code;
     char error_text[GROUP_ERROR_TEXT];
@@ -99,6 +99,8 @@ void group_membership_lost(struct client_group *group, bool member_too, const ch
 /* Empties the request's arena and gives it a message with defaults; NULL: no memory. */
 void *group_request_new(
     struct group_request *request, const struct proto_schema *schema, size_t size);
+/* Its own, or the common one when that is held up. */
+int32_t group_channel(const struct client_group *group);
 /* To the coordinator, over the group's channel. timeout_ms 0: the client's. */
 void group_request_send(struct client_group *group, struct group_request *request, int16_t key,
     int16_t version_max, int64_t timeout_ms, void (*done)(struct client_call *call));

@@ -854,11 +854,17 @@ leaving_in_the_middle_of_a_join_does_not_wait_for_it(void **state)
     static struct fixture f;
     (void)state;
     setup(&f, sticky_only);
+    f.opts.auto_commit_interval_ms = 1000000;
     become_stable(&f);
+    answer_fetch(&f);
     f.fake.heartbeat_error = PROTO_ERROR_REBALANCE_IN_PROGRESS;
+    answer_commit(fake_expect(&f.fake, COMMIT), 0);
     struct fake_request *join = fake_expect(&f.fake, JOIN);
     fake_on_loop(&f.fake, leave, &f);
-    answer_leave(&f); /* over another connection than the join's */
+    struct fake_request *commit = fake_expect(&f.fake, COMMIT);
+    assert_true(commit->conn != join->conn); /* answers keep their order */
+    answer_commit(commit, 0);
+    answer_leave(&f);
     fake_until(&f.fake, is_left, &f);
     assert_int_equal(f.err, ERR_OK);
     expect_told(&f, "-t0 -t1 ");
