@@ -197,10 +197,10 @@ def join(group, member="", instance=None, protocols=("range", "roundrobin"), kin
             "protocolType": kind, "protocols": [{"name": p, "metadata": metadata} for p in protocols], "reason": None}
 
 
-def joined(v, group):
+def joined(v, group, **more):
     """A member, leader of a group of one; $member."""
-    first = [step("JoinGroup", v, join(group), save={"member": "memberId"})]
-    return first if v < 4 else first + [step("JoinGroup", v, join(group, "$member"), save={"member": "memberId"})]
+    first = [step("JoinGroup", v, join(group, **more), save={"member": "memberId"})]
+    return first if v < 4 else first + [step("JoinGroup", v, join(group, "$member", **more), save={"member": "memberId"})]
 
 
 @file
@@ -243,7 +243,7 @@ def classic_groups(codec, name):
 def list_groups(codec, name):
     m = Maker(codec, name, **ONE_PARTITION)
     m.case("setup", create("t"), COORDINATOR, *[step("OffsetCommit", 8, commit(8, g), until={"path": "topics.0.partitions.0.errorCode", "is": 0}) for g in ("a", "b")],
-           *joined(5, "c"))
+           *joined(5, "c", session=300000, rebalance=300000))
     for v in m.versions("ListGroups"):
         lists = {label: [label] for label in ("Empty", "Stable", "CompletingRebalance", "empty", "Dead", "nope", "")}
         kinds = {label: [label] for label in ("classic", "Classic", "consumer", "share", "nope", "")}
@@ -326,4 +326,35 @@ def fetch_requests(codec, name):
                    step(api, v, {**fetch_base(v), "sessionId": "$session", "sessionEpoch": 2, "topics": fetch_base(v, "u", 0, 1)["topics"]}),
                    step(api, v, {**fetch_base(v), "sessionId": "$session", "sessionEpoch": -1, "topics": []}),
                    step(api, v, {**fetch_base(v), "sessionId": "$session", "sessionEpoch": 3, "topics": []}))
+    return m.write()
+
+
+SERVED = (   # by both, with what an empty request needs to be answered at once
+    ("Produce", {"acks": 1}), ("Fetch", {}), ("ListOffsets", {}), ("Metadata", {}), ("OffsetCommit", {}), ("OffsetFetch", {}), ("FindCoordinator", {"key": "g"}),
+    ("JoinGroup", {}), ("Heartbeat", {}), ("LeaveGroup", {}), ("SyncGroup", {}), ("DescribeGroups", {}), ("ListGroups", {}), ("CreateTopics", {}), ("DeleteTopics", {}),
+    ("DeleteRecords", {}), ("OffsetForLeaderEpoch", {}), ("DescribeConfigs", {}), ("AlterConfigs", {}), ("AlterReplicaLogDirs", {}), ("DescribeLogDirs", {}),
+    ("CreatePartitions", {}), ("DeleteGroups", {}), ("ElectLeaders", {}), ("IncrementalAlterConfigs", {}), ("AlterPartitionReassignments", {}),
+    ("ListPartitionReassignments", {}), ("OffsetDelete", {}), ("DescribeQuorum", {}), ("UpdateFeatures", {}), ("DescribeCluster", {"endpointType": 1}),
+    ("DescribeProducers", {}), ("ListConfigResources", {}), ("DescribeTopicPartitions", {}))
+HIGHEST = {"DeleteGroups": 2}   # Kafka 4.3's, where spec/messages is 4.4's
+
+
+@file
+def malformed(codec, name):
+    """Requests whose bytes are too few, too many, or hold tags that nobody knows."""
+    m = Maker(codec, name, **ONE_PARTITION)
+    m.case("setup", create("t"), COORDINATOR)
+    for api, fields in SERVED:
+        request = codec.apis[api][1]
+        for v in m.versions(api, HIGHEST.get(api)):
+            known = {f.json_name for f in request.top.fields if f.has(v)}
+            body = codec.encode(request, v, {k: x for k, x in fields.items() if k in known}).hex()
+            bodies = {"empty": "", "a byte less": body[:-2], "a byte more": body + "00", "many bytes more": body + "ff" * 40}
+            if request.is_flexible(v):
+                bodies.update({"an unknown tag": body[:-2] + "01" + "63" + "02" + "abcd", "a tag twice": body[:-2] + "02" + "6301ab" + "6301ab",
+                               "tags without end": body[:-2] + "ffffffff07", "a tag too long": body[:-2] + "01" + "63" + "7f" + "ab"})
+            for label, raw in bodies.items():
+                if len(raw) or len(body):
+                    m.case(f"{api} v{v} {label}", step(api, v, raw=raw))
+            m.case(f"{api} v{v} lives on", step(api, v, raw=body), step(api, v, raw=body))
     return m.write()

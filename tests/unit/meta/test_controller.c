@@ -14,7 +14,7 @@
 #include "proto/incremental_alter_configs_response.h"
 #include "tests/unit/meta/world.h"
 
-enum { DELETE = 20, GROW = 37, ALTER = 44 };
+enum { CREATE = 19, DELETE = 20, GROW = 37, ALTER = 44 };
 
 static int
 setup(void **state)
