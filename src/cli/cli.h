@@ -51,7 +51,7 @@ struct cli_command {
     int arguments_min, arguments_max; /* max -1: any */
     int (*run)(struct cli *cli);
     const char *alias;     /* another name, or NULL */
-    const char *text;      /* paragraphs for help, or NULL */
+    const char *text;      /* paragraphs for help, filled when printed; or NULL */
     const char *not_found; /* what exit code 3 means here; NULL: it cannot happen */
     const char *unhealthy; /* the same of 4 */
 };

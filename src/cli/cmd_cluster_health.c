@@ -231,8 +231,8 @@ const struct cli_command cli_cluster_health = {
     .arguments = "",
     .summary = "check brokers, log directories and partitions",
     .text = "Problems are: no active controller, fenced brokers, log directories that are offline "
-            "or less than 5% free,\npartitions without a leader, below min.insync.replicas, or "
-            "with replicas out of sync.\n",
+            "or less than 5% free, partitions without a leader, below min.insync.replicas, or "
+            "with replicas out of sync.",
     .unhealthy = "there is a problem",
     .examples = "  moldau cluster health || alert\n",
     .run = run_health,

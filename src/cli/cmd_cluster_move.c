@@ -487,8 +487,8 @@ const struct cli_command cli_cluster_elect = {
     .arguments = "[TOPIC[:PARTITIONS]...]",
     .summary = "give partitions back to their preferred leader, or any leader at all",
     .text = "Only partitions that lack it are asked for: those not led by their first replica, or "
-            "with --unclean those without\na leader. An unclean leader may lack records that were "
-            "acknowledged.\n",
+            "with --unclean those without a leader. An unclean leader may lack records that were "
+            "acknowledged.",
     .options =
         (const struct cli_option[]){
             {"unclean", 0, NULL, "a replica out of sync may lead"},

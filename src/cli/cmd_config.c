@@ -112,7 +112,7 @@ run_unset(struct cli *cli)
 
 #define KINDS                                                                                    \
     "KIND is topic, broker, group, client-metrics or broker-logger. A broker's NAME is its id, " \
-    "or 'default' for what\nholds for all brokers.\n"
+    "or 'default' for what holds for all brokers."
 #define NO_RESOURCE "there is no such topic or broker"
 
 static const struct cli_option alter_options[] = {

@@ -235,8 +235,8 @@ const struct cli_command cli_debug_dump_log = {
     .arguments = "FILE|DIRECTORY...",
     .summary = "what is in segments, indexes, snapshots and checkpoints, and whether it is sound",
     .text = "Checksums, the order of offsets, and indexes against their segment are checked; exit "
-            "code 1 when anything is\nwrong. Of a directory every file that belongs to a log is "
-            "shown.\n",
+            "code 1 when anything is wrong. Of a directory every file that belongs to a log is "
+            "shown.",
     .options =
         (const struct cli_option[]){
             {"records", 'r', NULL, "each record too; those of the broker's own topics decoded"},

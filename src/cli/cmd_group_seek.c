@@ -364,8 +364,8 @@ const struct cli_command cli_group_seek = {
     .arguments = "GROUP [TOPIC[:PARTITIONS]...]",
     .summary = "move the committed offsets of a group that has no members",
     .text = "Without topics, every partition that the group has committed moves. All offsets are "
-            "worked out first and\nwritten by one commit: a failure moves none. Offsets outside a "
-            "partition go to its nearer end.\n",
+            "worked out first and written by one commit: a failure moves none. Offsets outside a "
+            "partition go to its nearer end.",
     .options =
         (const struct cli_option[]){
             {"to", 't', "WHERE", "start, end, current, an offset, or @TIME: " WHEN_FORMS},

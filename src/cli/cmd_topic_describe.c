@@ -231,7 +231,7 @@ const struct cli_command cli_topic_stats = {
     .arguments_max = -1,
     .not_found = "there is no such topic",
     .text = "Records are counted by offsets: compaction and transactions make them fewer than "
-            "shown. Sizes are those of the leaders.\n",
+            "shown. Sizes are those of the leaders.",
     .examples = "  moldau topic stats\n",
     .run = run_stats,
 };

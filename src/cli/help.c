@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 
-enum { FAMILY_MAX = 32 };
+enum { TEXT_WIDTH = 100 };
 
 /* "-p, --partitions N" */
 static void
@@ -23,11 +23,41 @@ print_options(FILE *file, const struct cli_option *options)
     for (; options != NULL && options->name != NULL; options++) {
         char left[80];
         format_option(options, left, sizeof left);
-        fprintf(file, "  %s%-30s %s", options->letter == 0 ? "    " : "", left + 0, options->help);
+        bool letter = options->letter != 0;
+        fprintf(file, "  %s%-*s %s", letter ? "" : "    ", letter ? 30 : 26, left, options->help);
         if (options->fallback != NULL)
             fprintf(file, " (%s)", options->fallback);
         fputc('\n', file);
     }
+}
+
+/* Paragraphs, each filled to the width; what stands between them is an empty line. */
+static void
+print_text(FILE *file, const char *text)
+{
+    int column = 0;
+    while (*text != '\0') {
+        size_t blanks = strspn(text, " \n");
+        bool paragraph = text[0] == '\n' && text[1] == '\n';
+        text += blanks;
+        size_t len = strcspn(text, " \n");
+        if (len == 0)
+            break;
+        if (column > 0 && paragraph) {
+            fputs("\n\n", file);
+            column = 0;
+        } else if (column > 0 && column + 1 + (int)len > TEXT_WIDTH) {
+            fputc('\n', file);
+            column = 0;
+        } else if (column > 0) {
+            fputc(' ', file);
+            column++;
+        }
+        fprintf(file, "%.*s", (int)len, text);
+        column += (int)len;
+        text += len;
+    }
+    fputc('\n', file);
 }
 
 static void
@@ -49,8 +79,10 @@ cli_help_command(FILE *file, const struct cli_command *command)
         command->arguments[0] != '\0' ? " " : "", command->arguments);
     if (command->alias != NULL)
         fprintf(file, "   or: moldau %s ...\n", command->alias);
-    if (command->text != NULL)
-        fprintf(file, "\n%s", command->text);
+    if (command->text != NULL) {
+        fputc('\n', file);
+        print_text(file, command->text);
+    }
     if (command->options != NULL) {
         fprintf(file, "\noptions:\n");
         print_options(file, command->options);
@@ -122,8 +154,10 @@ print_markdown_command(FILE *file, const struct cli_command *command)
         command->arguments);
     if (command->alias != NULL)
         fprintf(file, "Also called `moldau %s`.\n\n", command->alias);
-    if (command->text != NULL)
-        fprintf(file, "%s\n", command->text);
+    if (command->text != NULL) {
+        print_text(file, command->text);
+        fputc('\n', file);
+    }
     if (command->options != NULL)
         print_option_rows(file, command->options);
     if (command->not_found != NULL || command->unhealthy != NULL) {
