@@ -75,7 +75,8 @@ part_error(struct consumer_part *part, int16_t code)
         part->position = part->consumer->opts.reset;
         return;
     }
-    if (client_error_is_retriable(code, &refresh))
+    /* A damaged batch stays damaged; whoever reads may go on behind it. */
+    if (code != PROTO_ERROR_CORRUPT_MESSAGE && client_error_is_retriable(code, &refresh))
         part_retry(part, refresh);
     else
         consumer_stop(part->consumer, part, ERR_FAILED, code);

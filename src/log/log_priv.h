@@ -49,6 +49,7 @@ struct log {
     int64_t durable_end; /* with CORRUPT: what was known to be durable and committed */
     int64_t
         txn_rebuild_from; /* recovery: aborted transactions that end here or later are indexed */
+    int64_t damaged_from, damaged_to; /* offsets that were looked for last and cannot be read */
     int64_t roll_jitter_ms;
     int64_t flushed_ms; /* monotonic, of the last flush */
     uint64_t truncations;

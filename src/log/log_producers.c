@@ -154,7 +154,29 @@ replay_txn_end(void *ctx, const struct producer_txn_end *end, int64_t lso)
     r->err = txn_index_append(log->segments[i], &entry);
 }
 
-/* Takes in the batches of one segment from `offset` on; whole ones only where records matter. */
+static enum err
+replay_batch(struct replay *r, struct log_segment *seg, struct producer_state *ps,
+    struct batch_view *batch, int64_t at)
+{
+    struct segment_scan scan;
+    enum err err = ERR_OK;
+    if (!batch_is_control(batch)) {
+        err = producer_state_replay(ps, batch, replay_txn_end, r);
+        return err == ERR_OK ? r->err : err;
+    }
+    err = segment_scan_begin(&scan, seg, at);
+    if (err == ERR_OK) {
+        scan.end = at + (int64_t)batch->size_bytes;
+        err = segment_scan_next(&scan, batch, &at);
+        if (err == ERR_OK)
+            err = producer_state_replay(ps, batch, replay_txn_end, r);
+        segment_scan_end(&scan);
+    }
+    return err == ERR_OK ? r->err : err;
+}
+
+/* Takes in the batches of one segment from `offset` on; whole ones only where records matter.
+ * Damaged ones are passed over: what they said of producers is lost with them. */
 static enum err
 replay_segment(struct log *log, struct log_segment *seg, struct producer_state *ps, int64_t offset)
 {
@@ -164,26 +186,18 @@ replay_segment(struct log *log, struct log_segment *seg, struct producer_state *
     int64_t at = 0;
     segment_window_init(&w, false);
     enum err err = segment_find(seg, &w, offset, -1, &batch, &at);
-    while (err == ERR_OK) {
-        if (batch_is_control(&batch)) {
-            struct segment_scan scan;
-            err = segment_scan_begin(&scan, seg, at);
-            if (err == ERR_OK) {
-                scan.end = at + (int64_t)batch.size_bytes;
-                err = segment_scan_next(&scan, &batch, &at);
-                if (err == ERR_OK)
-                    err = producer_state_replay(ps, &batch, replay_txn_end, &replay);
-                segment_scan_end(&scan);
-            }
-        } else {
-            err = producer_state_replay(ps, &batch, replay_txn_end, &replay);
-        }
-        if (err == ERR_OK)
-            err = replay.err;
+    for (;;) {
+        if (err == ERR_CORRUPT || err == ERR_TRUNCATED)
+            err = segment_find_sound(seg, offset, &batch, &at);
         if (err != ERR_OK)
             break;
+        offset = batch_last_offset(&batch) + 1;
+        err = replay_batch(&replay, seg, ps, &batch, at);
         at += (int64_t)batch.size_bytes;
-        err = segment_header(seg, &w, at, &batch);
+        if (err == ERR_OK)
+            err = segment_header(seg, &w, at, &batch);
+        if (err == ERR_OK && batch_last_offset(&batch) < offset)
+            err = ERR_CORRUPT;
     }
     segment_window_fini(&w);
     return err == ERR_RANGE ? ERR_OK : err;

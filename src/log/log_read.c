@@ -1,9 +1,12 @@
 /* What: reading from a log: which bytes of which file answer a fetch, and which transactions among
- * them were aborted. Only headers are read; records go from the file to the socket.
+ * them were aborted. Of what was there before this process only what passes its checksum is given
+ * out; it is checked when first read. Else only headers are read; records go from the file to the
+ * socket.
  * Threads: partition lock; the slice outlives it by its file reference. */
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/diag.h"
 #include "log/log_priv.h"
 
 /* The batch that holds `offset`, or the first after it (compaction leaves holes). */
@@ -60,6 +63,13 @@ read_batches(struct log *log, struct segment_window *w, const struct log_read_op
         if (err != ERR_OK)
             return err;
     }
+    struct segment_check_opts check = {.position = position,
+        .position_max = end_position,
+        .bound_offset = opts->bound_offset,
+        .nowait = opts->nowait};
+    err = segment_check(seg, &check, &end_position, &end_offset);
+    if (err != ERR_OK)
+        return err;
     ASSERT(end_position > position);
     ASSERT(end_position <= seg->size_bytes);
     struct log_slice out = {
@@ -74,6 +84,60 @@ read_batches(struct log *log, struct segment_window *w, const struct log_read_op
         return err;
     if (end_position < seg->size_bytes || i + 1 == log->segment_count)
         log_cursor_note(log, false, end_offset, seg->base_offset, end_position);
+    *slice = out;
+    return ERR_OK;
+}
+
+/* ---- damage ---- */
+
+/* Nothing sound holds the offsets from here up to `to`. */
+static enum err
+damaged(struct log *log, int64_t from, int64_t to)
+{
+    ASSERT(from < to);
+    log->damaged_from = from;
+    log->damaged_to = to;
+    diag_event(env_diag(log->env), DIAG_ERROR, "log", "data_damaged", DIAG_Z("dir", log->home.dir),
+        DIAG_I64("from_offset", from), DIAG_I64("to_offset", to));
+    return ERR_CORRUPT;
+}
+
+/* A header or a checksum was wrong on the way to the offset: what is not damaged is served all the
+ * same, found by its checksum. */
+static enum err
+read_around(struct log *log, const struct log_read_opts *opts, struct log_slice *slice)
+{
+    struct batch_view first;
+    int64_t position, end_position, end_offset;
+    int32_t i = log_segment_floor(log, opts->offset);
+    if (opts->offset >= log->damaged_from && opts->offset < log->damaged_to)
+        return ERR_CORRUPT;
+    if (opts->nowait)
+        return ERR_AGAIN;
+    if (i < 0)
+        return ERR_CORRUPT;
+    struct log_segment *seg = log->segments[i];
+    enum err err = segment_find_sound(seg, opts->offset, &first, &position);
+    if (err == ERR_RANGE)
+        return damaged(log, opts->offset, log_segment_end(log, i));
+    if (err != ERR_OK)
+        return err;
+    if (first.base_offset > opts->offset)
+        return damaged(log, opts->offset, first.base_offset);
+    if (first.base_offset >= opts->bound_offset ||
+        (first.size_bytes > opts->max_bytes && !opts->min_one))
+        return ERR_OK;
+    end_position = position + (int64_t)first.size_bytes;
+    end_offset = batch_last_offset(&first) + 1;
+    struct log_slice out = {.position = position,
+        .len = first.size_bytes,
+        .first_offset = first.base_offset,
+        .end_offset = end_offset,
+        .first_epoch = first.leader_epoch};
+    err = segment_file(seg, &out.file);
+    if (err != ERR_OK)
+        return err;
+    log_cursor_note(log, false, end_offset, seg->base_offset, end_position);
     *slice = out;
     return ERR_OK;
 }
@@ -96,7 +160,7 @@ log_read(struct log *log, const struct log_read_opts *opts, struct log_slice *sl
     segment_window_init(&w, opts->nowait);
     enum err err = read_batches(log, &w, opts, slice);
     segment_window_fini(&w);
-    return err;
+    return err == ERR_CORRUPT ? read_around(log, opts, slice) : err;
 }
 
 /* ---- aborted transactions ---- */

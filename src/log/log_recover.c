@@ -185,6 +185,8 @@ scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
         if (written != ERR_OK)
             return written == ERR_TRUNCATED ? ERR_IO : written;
     }
+    if (err == ERR_RANGE || err == ERR_CORRUPT)
+        seg->checked_from = *position; /* what is bad is cut off or hidden */
     *position = at;
     return err;
 }

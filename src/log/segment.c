@@ -71,6 +71,7 @@ segment_open(struct segment_home *home, int64_t base_offset, int64_t size_bytes,
     if (err != ERR_OK)
         return err;
     seg->size_bytes = size_bytes;
+    seg->checked_from = size_bytes;
     seg->mtime_ms = mtime_ms;
     if (size_bytes == 0) {
         seg->max_timestamp = BATCH_NO_TIMESTAMP;
@@ -241,7 +242,7 @@ relearn_max_timestamp(struct log_segment *seg)
         at += (int64_t)batch.size_bytes;
     }
     segment_window_fini(&w);
-    return err == ERR_RANGE ? ERR_OK : err;
+    return err == ERR_RANGE || err == ERR_CORRUPT ? ERR_OK : err;
 }
 
 enum err
@@ -279,6 +280,10 @@ segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
     if (err != ERR_OK)
         return err;
     seg->size_bytes = position;
+    if (seg->checked_from > position)
+        seg->checked_from = position;
+    if (seg->sound_to > position)
+        seg->sound_from = seg->sound_to = 0;
     seg->bytes_since_index = 0;
     seg->preallocated = false;
     seg->max_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;

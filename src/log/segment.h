@@ -59,6 +59,9 @@ struct log_segment {
     int64_t max_timestamp;        /* UNKNOWN until loaded; -1 none */
     int64_t max_timestamp_offset; /* last offset of the batch that has it */
     int64_t first_timestamp;      /* max timestamp of the first batch; UNKNOWN until loaded */
+    /* What is known to be as it was written (segment_sound.c). */
+    int64_t checked_from;
+    int64_t sound_from, sound_to;
     struct file_slot slot;
     struct env_file *dirty_file; /* owned; NULL when all is synced */
     struct segment_index_state index[SEGMENT_INDEX_COUNT];
@@ -145,6 +148,7 @@ struct segment_scan {
     int64_t chunk_position;
     int64_t position; /* of the next batch */
     int64_t end;      /* stops here */
+    bool nowait;
 };
 MUST_USE enum err segment_scan_begin(
     struct segment_scan *scan, struct log_segment *seg, int64_t position);
@@ -160,6 +164,26 @@ MUST_USE enum err segment_rebuild_indexes(struct log_segment *seg);
  * offset, whose last one points at the batch it names. Gives where scanning must begin. */
 MUST_USE enum err segment_trust_indexes(
     struct log_segment *seg, int64_t offset, int64_t *scan_position);
+
+/* ---- checking what is read (segment_sound.c) ---- */
+
+struct segment_check_opts {
+    int64_t position;     /* where a batch begins */
+    int64_t position_max; /* above it; where one ends */
+    int64_t bound_offset; /* only batches that begin below it */
+    bool nowait;
+};
+/* Checks the checksums of a run unless that was done since the segment was opened, and shortens the
+ * run to what is sound, or to what may be checked at once. CORRUPT: not even its first batch is. */
+MUST_USE enum err segment_check(struct log_segment *seg, const struct segment_check_opts *opts,
+    int64_t *end_position, int64_t *end_offset);
+/* The first sound batch whose last offset is >= offset, whatever stands before it; headers only.
+ * RANGE when there is none. Slow. */
+MUST_USE enum err segment_find_sound(
+    struct log_segment *seg, int64_t offset, struct batch_view *batch, int64_t *position);
+/* Where in `in`, at any byte, a whole batch begins with a good checksum and an offset that could
+ * follow; in.len when there is none. */
+size_t segment_next_sound(struct bytes in, int64_t offset_next);
 
 enum segment_damage {
     SEGMENT_DAMAGE_TORN,    /* what a write that was never synced leaves behind */

@@ -54,7 +54,9 @@ scan_fill(struct segment_scan *scan, size_t need)
     }
     scan->chunk_position = scan->position;
     scan->chunk_len = 0;
-    return env_read_at(scan->file, scan->position, scan->chunk, want, &scan->chunk_len);
+    return scan->nowait
+               ? env_read_at_cached(scan->file, scan->position, scan->chunk, want, &scan->chunk_len)
+               : env_read_at(scan->file, scan->position, scan->chunk, want, &scan->chunk_len);
 }
 
 static struct bytes
@@ -233,10 +235,8 @@ has_lost_sector(const uint8_t *p, size_t len, int64_t position)
     return false;
 }
 
-/* Where in `in`, at any byte, a whole batch begins with a good checksum and an offset that could
- * follow; in.len when there is none. */
-static size_t
-valid_batch_at(struct bytes in, int64_t offset_next)
+size_t
+segment_next_sound(struct bytes in, int64_t offset_next)
 {
     for (size_t i = 0; i + BATCH_HEADER_SIZE <= in.len; i++) {
         struct batch_view view;
@@ -250,6 +250,59 @@ valid_batch_at(struct bytes in, int64_t offset_next)
             return i;
     }
     return in.len;
+}
+
+/* ---- one flipped bit ---- */
+
+/* The checksum of a message with one changed bit differs from the right one by a value that says
+ * which bit it was: true when `difference` is such a value for `len` bytes. */
+static bool
+is_bit_of(uint32_t difference, size_t len)
+{
+    enum { POLYNOMIAL = 0x82f63b78u }; /* CRC-32C, reflected */
+    uint32_t table[256], change[8];
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int k = 0; k < 8; k++)
+            table[i] = table[i] >> 1 ^ (table[i] & 1 ? POLYNOMIAL : 0);
+    }
+    for (int k = 0; k < 8; k++)
+        change[k] = table[1 << k];
+    for (; len > 0; len--) /* from the last byte to the first */
+        for (int k = 0; k < 8; k++) {
+            if (change[k] == difference)
+                return true;
+            change[k] = change[k] >> 8 ^ table[change[k] & 0xff];
+        }
+    return false;
+}
+
+/* True when `in` begins with a batch that is whole but for one bit, wherever that is: no write that
+ * was lost leaves this behind. */
+static bool
+is_one_bit_off(struct bytes in)
+{
+    uint8_t magic;
+    if (in.len < BATCH_HEADER_SIZE)
+        return false;
+    int64_t length = (int32_t)load_be32(in.data + BATCH_AT_LENGTH);
+    uint32_t crc = load_be32(in.data + BATCH_AT_CRC);
+    magic = in.data[BATCH_AT_MAGIC] ^ BATCH_MAGIC;
+    for (int bit = -1; bit < 32; bit++) {
+        int64_t size =
+            (bit < 0 ? length : (int32_t)((uint32_t)length ^ 1u << bit)) + BATCH_LENGTH_OVERHEAD;
+        if (size < BATCH_HEADER_SIZE || size > (int64_t)in.len)
+            continue;
+        struct bytes whole = {in.data, (size_t)size};
+        uint32_t difference = crc ^ batch_crc_compute(whole);
+        if (difference == 0 && (bit >= 0 || (magic & (magic - 1)) == 0))
+            return true;
+        if (bit < 0 && magic == 0 &&
+            ((difference & (difference - 1)) == 0 ||
+                is_bit_of(difference, whole.len - BATCH_AT_ATTRIBUTES)))
+            return true;
+    }
+    return false;
 }
 
 enum err
@@ -274,7 +327,12 @@ segment_classify(
     }
     struct bytes rest = {data, n};
     size_t batch_size;
-    size_t valid_at = valid_batch_at(rest, offset_next);
+    if (is_one_bit_off(rest)) {
+        *damage = SEGMENT_DAMAGE_CORRUPT;
+        mem_free(data);
+        return ERR_OK;
+    }
+    size_t valid_at = segment_next_sound(rest, offset_next);
     /* What was meant to stand here, as far as its length can be believed. */
     bool sized = batch_peek_size(rest, &batch_size) == ERR_OK && batch_size <= n;
     size_t suspect = sized && batch_size < valid_at ? batch_size : valid_at;

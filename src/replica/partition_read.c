@@ -87,6 +87,9 @@ fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
     };
     if (!fetch->diverging) {
         err = log_read(part->log, &opts, &fetch->slice);
+        /* A damaged batch within the log, of which the reader may know; else the log's end is. */
+        if (err == ERR_CORRUPT && fetch->offset < log_end_offset(part->log))
+            return PROTO_ERROR_CORRUPT_MESSAGE;
         if (err != ERR_OK)
             return read_error(err);
         err = read_aborted(part, fetch);

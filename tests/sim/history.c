@@ -12,7 +12,7 @@
 #include "base/assert.h"
 #include "tests/sim/sim_memory.h"
 
-enum { ID_BITS = 40, VALUE_HEAD = 12 };
+enum { ID_BITS = 40, VALUE_HEAD = 12, DAMAGE_MAX = 16 };
 
 struct record {
     int32_t partition;
@@ -32,6 +32,12 @@ struct slots {
     uint64_t last_durable;
     /* group offsets; -1 */
     int64_t commit_sent, commit_acked;
+    /* damaged batches */
+    struct damage {
+        int64_t first, last;
+    } damage[DAMAGE_MAX];
+    int damage_count;
+    int64_t final_end; /* as told in the reading at the end */
 };
 
 struct history {
@@ -173,13 +179,66 @@ value_id(struct history *history, int32_t partition, struct bytes value)
     return id;
 }
 
+/* ---- damage ---- */
+
+void
+history_damaged(struct history *history, int32_t partition, int64_t first, int64_t last)
+{
+    struct slots *part = &history->parts[partition];
+    ASSERT(first <= last && part->damage_count < DAMAGE_MAX);
+    part->damage[part->damage_count++] = (struct damage){first, last};
+}
+
+static bool
+is_damaged(const struct slots *part, int64_t offset)
+{
+    for (int i = 0; i < part->damage_count; i++)
+        if (offset >= part->damage[i].first && offset <= part->damage[i].last)
+            return true;
+    return false;
+}
+
+bool
+history_is_damaged(const struct history *history, int32_t partition, int64_t offset)
+{
+    return is_damaged(&history->parts[partition], offset);
+}
+
+/* True when damage explains that the partition ends at `end`. */
+static bool
+may_end(const struct slots *part, int64_t end)
+{
+    for (int i = 0; i < part->damage_count; i++)
+        if (part->damage[i].first <= end)
+            return true;
+    return false;
+}
+
+/* True when what was at `offset` (-1 unknown) need not be found in the reading at the end. */
+static bool
+is_excused(const struct slots *part, int64_t offset)
+{
+    if (offset < 0)
+        return part->damage_count > 0;
+    return is_damaged(part, offset) ||
+           (offset >= part->final_end && may_end(part, part->final_end));
+}
+
+static bool
+all_damaged(const struct slots *part, int64_t from, int64_t to)
+{
+    while (from < to && is_damaged(part, from))
+        from++;
+    return from == to;
+}
+
 /* In the reading at the end: no gap, no record of a durable producer twice or out of order. */
 static void
 check_final(struct history *history, int32_t partition, int64_t offset, uint64_t id)
 {
     struct slots *part = &history->parts[partition];
     struct record *record = find(history, id);
-    if (offset != part->next)
+    if (offset < part->next || !all_damaged(part, part->next, offset))
         history_fail(history, "partition %d: offset %lld follows %lld", (int)partition,
             (long long)offset, (long long)part->next - 1);
     part->next = offset + 1;
@@ -227,10 +286,12 @@ void
 history_end_seen(struct history *history, int32_t partition, int64_t end)
 {
     struct slots *part = &history->parts[partition];
-    if (end < part->end)
+    if (history->final)
+        part->final_end = end;
+    if (end < part->end && !may_end(part, end))
         history_fail(history, "partition %d: high watermark %lld after %lld", (int)partition,
             (long long)end, (long long)part->end);
-    else
+    else if (end > part->end)
         part->end = end;
 }
 
@@ -284,7 +345,8 @@ history_final_end(struct history *history)
 {
     for (int64_t i = 0; i < history->count; i++) {
         const struct record *record = &history->records[i];
-        if (!record->acked || (!record->durable && history->lossy))
+        if (!record->acked || (!record->durable && history->lossy) ||
+            (record->read_at < 0 && is_excused(&history->parts[record->partition], record->offset)))
             continue;
         if (record->read_at < 0 || (record->offset >= 0 && record->read_at != record->offset))
             history_fail(history,
@@ -295,7 +357,7 @@ history_final_end(struct history *history)
     for (int p = 0; p < HISTORY_PARTITIONS; p++) {
         struct slots *part = &history->parts[p];
         for (int64_t at = part->next; at < part->count; at++)
-            if (part->ids[at] != 0)
+            if (part->ids[at] != 0 && !is_excused(part, at))
                 history_fail(
                     history, "partition %d: offset %lld was seen and is gone", p, (long long)at);
     }

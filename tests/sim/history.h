@@ -34,6 +34,12 @@ void history_acked(struct history *history, uint64_t id, int64_t offset);
 void history_seen(struct history *history, int32_t partition, int64_t offset, struct bytes value);
 void history_end_seen(struct history *history, int32_t partition, int64_t end);
 
+/* The disk changed a bit of the batch with these offsets. It may be missing, and with it what comes
+ * behind, if the broker says that the partition ends there; nothing else may, and nothing is ever
+ * wrong. */
+void history_damaged(struct history *history, int32_t partition, int64_t first, int64_t last);
+bool history_is_damaged(const struct history *history, int32_t partition, int64_t offset);
+
 /* Acknowledged by acks=1 from now on, or before, may be gone (a power cut, a broken disk). */
 void history_lossy(struct history *history);
 

@@ -26,6 +26,9 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_clocks,
     &sim_scenario_cleaning,
     &sim_scenario_cleaning_disk,
+    &sim_scenario_rot_data,
+    &sim_scenario_rot_live,
+    &sim_scenario_rot_hints,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */

@@ -26,6 +26,9 @@ enum {
     DELIVERY_TIMEOUT_MS = 3600000, /* nothing is given up for being late */
     REQUEST_TIMEOUT_MS = 5000,
     CONNECT_TIMEOUT_MS = 1000,
+    /* With damage: a partition refuses for good, but what hangs on a dead connection comes back. */
+    SETTLE_MS = 40000,
+    AUDIT_STALL_MS = 5000, /* with damage: a partition that says nothing has nothing more to say */
 };
 
 static const char TOPIC[] = "history";
@@ -52,6 +55,10 @@ struct workload {
     struct loop_task audit_task;
     enum state state;
     bool refusals_expected;
+    bool damage_expected, damage_live;
+    int32_t audit_part; /* with damage: read one after the other */
+    int64_t quiesced_ms;
+    int64_t audit_ms; /* when something was read last */
     bool freeing;
     struct client_call create_call;
     struct proto_create_topics_request create;
@@ -203,6 +210,15 @@ consumer_renew(struct workload *workload, int64_t offset)
     assign_all(workload, offset);
 }
 
+/* A batch that does not fit its checksum was sent to us. */
+static void
+check_sent(struct workload *workload, enum err err)
+{
+    if (workload->damage_expected && !workload->damage_live && err == ERR_CORRUPT)
+        history_fail(
+            workload->history, "sent as it is: %s", client_consumer_error(workload->consumer));
+}
+
 static void
 consume_some(struct workload *workload)
 {
@@ -211,6 +227,7 @@ consume_some(struct workload *workload)
     while ((err = client_consumer_next(workload->consumer, &message)) == ERR_OK)
         history_seen(workload->history, message.partition, message.offset, message.value);
     if (err != ERR_AGAIN) {
+        check_sent(workload, err);
         if (!workload->refusals_expected)
             history_fail(workload->history, "reading %s (%s)",
                 client_consumer_error(workload->consumer), err_text(err));
@@ -235,13 +252,73 @@ consume_some(struct workload *workload)
     }
 }
 
+/* ---- the audit of damaged partitions ---- */
+
+static void
+audit_next_part(struct workload *workload)
+{
+    int32_t p = workload->audit_part++;
+    if (p >= 0)
+        client_consumer_unassign(workload->consumer, str_of(TOPIC), p);
+    workload->audit_ms = env_now_ms(workload->opts.env);
+    if (workload->audit_part == HISTORY_PARTITIONS)
+        return;
+    enum err err =
+        client_consumer_assign(workload->consumer, str_of(TOPIC), workload->audit_part, 0);
+    ASSERT(err == ERR_OK);
+}
+
+/* Goes on behind an offset that cannot be read. */
+static void
+audit_skip(struct workload *workload)
+{
+    int32_t p = workload->audit_part;
+    int64_t position, end = client_consumer_end(workload->consumer, str_of(TOPIC), p);
+    if (!client_consumer_position(workload->consumer, str_of(TOPIC), p, &position) ||
+        (end >= 0 && position + 1 >= end)) {
+        audit_next_part(workload);
+        return;
+    }
+    enum err err = client_consumer_assign(workload->consumer, str_of(TOPIC), p, position + 1);
+    ASSERT(err == ERR_OK);
+}
+
+static void
+audit_damaged(struct workload *workload)
+{
+    struct client_message message;
+    enum err err;
+    int32_t p = workload->audit_part;
+    int64_t now_ms = env_now_ms(workload->opts.env);
+    while ((err = client_consumer_next(workload->consumer, &message)) == ERR_OK) {
+        history_seen(workload->history, message.partition, message.offset, message.value);
+        workload->audit_ms = now_ms;
+    }
+    int64_t end = client_consumer_end(workload->consumer, str_of(TOPIC), p);
+    if (end >= 0)
+        history_end_seen(workload->history, p, end);
+    if (err != ERR_AGAIN) {
+        check_sent(workload, err);
+        audit_skip(workload);
+    } else if ((end >= 0 && client_consumer_at_end(workload->consumer)) ||
+               now_ms - workload->audit_ms > AUDIT_STALL_MS) {
+        audit_next_part(workload);
+    }
+}
+
 /* ---- the timer ---- */
 
 static void
 run_audit(struct workload *workload)
 {
-    consume_some(workload);
-    if (client_consumer_at_end(workload->consumer) &&
+    bool damaged = workload->damage_expected;
+    if (damaged && workload->audit_part < HISTORY_PARTITIONS) {
+        audit_damaged(workload);
+        return;
+    }
+    if (!damaged)
+        consume_some(workload);
+    if ((damaged || client_consumer_at_end(workload->consumer)) &&
         group_offsets_fetch(&workload->offsets, workload->client)) {
         history_final_end(workload->history);
         workload->state = AUDITED;
@@ -348,17 +425,30 @@ workload_expect_refusals(struct workload *workload)
 }
 
 void
+workload_expect_damage(struct workload *workload, bool live)
+{
+    workload_expect_refusals(workload);
+    workload->damage_expected = true;
+    workload->damage_live = workload->damage_live || live;
+}
+
+void
 workload_quiesce(struct workload *workload)
 {
-    if (workload->state == RUNNING)
+    if (workload->state == RUNNING) {
         workload->state = QUIESCED;
+        workload->quiesced_ms = env_now_ms(workload->opts.env);
+    }
 }
 
 bool
 workload_is_settled(const struct workload *workload)
 {
-    return workload->state == QUIESCED && !workload->offsets.commit_call.active &&
-           client_producer_outstanding(workload->all.producer) == 0 &&
+    if (workload->state != QUIESCED || workload->offsets.commit_call.active)
+        return false;
+    if (workload->damage_expected)
+        return env_now_ms(workload->opts.env) - workload->quiesced_ms > SETTLE_MS;
+    return client_producer_outstanding(workload->all.producer) == 0 &&
            client_producer_outstanding(workload->one.producer) == 0;
 }
 
@@ -370,6 +460,12 @@ start_audit(struct loop_task *task)
     history_final_begin(workload->history);
     consumer_renew(workload, 0);
     workload->state = AUDITING;
+    if (workload->damage_expected) {
+        for (int32_t p = 0; p < HISTORY_PARTITIONS; p++)
+            client_consumer_unassign(workload->consumer, str_of(TOPIC), p);
+        workload->audit_part = -1;
+        audit_next_part(workload);
+    }
 }
 
 void

@@ -28,6 +28,10 @@ struct history *workload_history(struct workload *workload);
 
 /* The disk may fail now: refused records and stopped readers are no news. For good. */
 void workload_expect_refusals(struct workload *workload);
+/* Data was damaged (history_damaged): partitions may refuse for good, so nothing is waited for, and
+ * the audit reads around the damage. No reader may be sent a batch with a bad checksum, unless
+ * `live`: damage done to data that the broker had seen whole. For good. */
+void workload_expect_damage(struct workload *workload, bool live);
 /* No new records and commits. */
 void workload_quiesce(struct workload *workload);
 /* Quiesced, and the fate of everything sent is known. */

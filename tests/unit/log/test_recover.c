@@ -354,6 +354,119 @@ holes_that_may_be_kafkas_stay(void **state)
     }
 }
 
+static enum err
+read_at(struct log_fixture *fx, int64_t offset, int64_t *first)
+{
+    struct buf bytes;
+    struct log_slice slice;
+    struct batch_view batch;
+    enum err err = fixture_read(fx, offset, 1 << 20, &bytes, &slice);
+    *first = slice.first_offset;
+    for (struct bytes rest = buf_bytes(&bytes); err == ERR_OK && rest.len > 0;) {
+        assert_int_equal(batch_parse(rest, &batch), ERR_OK);
+        assert_true(batch_crc_ok(&batch));
+        rest.data += batch.size_bytes;
+        rest.len -= batch.size_bytes;
+    }
+    buf_fini(&bytes);
+    return err;
+}
+
+/* Nobody scans after a clean stop; what is sent is checked. */
+static void
+rot_below_the_recovery_point_costs_its_batch_and_no_other(void **state)
+{
+    static const int64_t at[] = {BATCH_AT_LENGTH + 1, BATCH_AT_LENGTH + 3, BATCH_AT_MAGIC,
+        BATCH_AT_CRC, BATCH_AT_LAST_OFFSET_DELTA + 3, BATCH_AT_RECORD_COUNT, 80};
+    struct log_fixture fx;
+    int64_t last, end, first;
+    (void)state;
+    ten_batches(&fx, 400, &last, &end);
+    assert_int_equal(log_close(&fx.log), ERR_OK);
+    int64_t batch = end / 10;
+    for (int64_t number = 0; number < 8; number += 4)
+        for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+            int64_t position = number * batch + at[i];
+            uint8_t byte = fixture_peek(&fx, LOG0, position), bad = byte ^ 0x10;
+            fixture_poke(&fx, LOG0, position, &bad, 1);
+            fixture_open(&fx, true, 10, 10);
+            assert_int_equal(log_end_offset(fx.log), 10);
+            for (int64_t offset = 0; offset < 10; offset++) {
+                enum err err = read_at(&fx, offset, &first);
+                assert_int_equal(err, offset == number ? ERR_CORRUPT : ERR_OK);
+                if (err == ERR_OK)
+                    assert_int_equal(first, offset);
+            }
+            assert_int_equal(log_state(fx.log), LOG_OPEN);
+            log_abandon(&fx.log);
+            fixture_poke(&fx, LOG0, position, &byte, 1);
+            fixture_open(&fx, false, 0, 0); /* indexes anew */
+            assert_int_equal(log_close(&fx.log), ERR_OK);
+        }
+    fixture_fini(&fx);
+}
+
+/* A batch that ends, or begins, a few bytes from the border of a sector has a piece of zeros by
+ * nature; one bit is no reason to take it for a lost write. */
+static void
+one_bit_is_never_a_torn_write(void **state)
+{
+    (void)state;
+    for (size_t value = 100; value < 612; value += 7) {
+        struct log_fixture fx;
+        int64_t last, end;
+        ten_batches(&fx, value, &last, &end);
+        log_abandon(&fx.log);
+        for (int64_t number = 3; number < 9; number++) {
+            int64_t batch = end / 10;
+            int64_t position = number * batch + BATCH_AT_MAGIC + (number * 131) % (batch - 17);
+            uint8_t byte = fixture_peek(&fx, LOG0, position), bad = byte ^ 0x04;
+            fixture_poke(&fx, LOG0, position, &bad, 1);
+            fixture_open(&fx, false, 0, 0);
+            assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+            assert_int_equal(log_corrupt_offset(fx.log), number);
+            log_abandon(&fx.log);
+            char path[512];
+            fixture_path(&fx, path, sizeof path, LOG_CORRUPT_FILE);
+            assert_int_equal(env_unlink(fx.env, path), ERR_OK);
+            fixture_poke(&fx, LOG0, position, &byte, 1);
+        }
+        fixture_fini(&fx);
+    }
+}
+
+/* What a damaged batch said of its producer is lost; what the others say is not, and the log opens.
+ */
+static void
+rot_in_what_producers_are_rebuilt_from_is_passed_over(void **state)
+{
+    struct log_fixture fx;
+    struct log_append_result result;
+    struct log_producer_info info;
+    (void)state;
+    fixture_init(&fx);
+    fx.config.index_interval_bytes = 100;
+    fixture_open(&fx, true, 0, 0);
+    for (int i = 0; i < 10; i++) {
+        struct fixture_batch batch = {
+            .count = 1, .value_bytes = 50, .producer_id = 7 + i % 2, .base_sequence = i / 2};
+        assert_int_equal(fixture_append(&fx, &batch, &result), ERR_OK);
+    }
+    int64_t batch = log_size_bytes(fx.log) / 10;
+    assert_int_equal(segment_seal(log_active(fx.log)), ERR_OK); /* index entries reach the file */
+    log_abandon(&fx.log);
+    uint8_t bad = 0xf0;
+    fixture_poke(&fx, LOG0, 5 * batch + BATCH_AT_LENGTH + 2, &bad, 1);
+    fixture_open(&fx, false, 9, 9); /* only the last is scanned */
+    assert_int_equal(log_state(fx.log), LOG_OPEN);
+    assert_int_equal(log_end_offset(fx.log), 10);
+    assert_true(log_producer_find(fx.log, 7, &info));
+    assert_int_equal(info.last_sequence, 4);
+    assert_true(log_producer_find(fx.log, 8, &info));
+    assert_int_equal(info.last_sequence, 4);
+    fixture_fini(&fx);
+}
+
 /* Whatever the file holds, opening neither crashes nor serves a batch with a bad checksum. */
 static void
 arbitrary_bytes_are_never_served(void **state)
@@ -397,4 +510,7 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(half_done_replacements_are_settled_in_order),
     cmocka_unit_test(a_hole_of_our_own_making_is_a_loss_and_the_log_ends_before_it),
     cmocka_unit_test(holes_that_may_be_kafkas_stay),
+    cmocka_unit_test(rot_below_the_recovery_point_costs_its_batch_and_no_other),
+    cmocka_unit_test(one_bit_is_never_a_torn_write),
+    cmocka_unit_test(rot_in_what_producers_are_rebuilt_from_is_passed_over),
     cmocka_unit_test(arbitrary_bytes_are_never_served))
