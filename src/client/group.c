@@ -127,10 +127,8 @@ group_fail(struct client_group *group, int16_t code, const char *what)
     group_parts_take(group, NULL, GROUP_LOST);
     group->state = CLIENT_GROUP_FAILED;
     consumer_fail(group->opts.consumer, ERR_FAILED, code, group->error_text);
-    struct client_group_leave *leave = group->leaving;
-    group->leaving = NULL;
-    if (leave != NULL)
-        leave->done(leave, ERR_FAILED);
+    if (group->leaving != NULL)
+        group_leave_end(group, ERR_FAILED);
 }
 
 void

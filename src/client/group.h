@@ -58,7 +58,8 @@ struct client_group_opts {
  * heartbeat interval not below the session timeout, or assignors named twice. */
 MUST_USE enum err client_group_new(const struct client_group_opts *opts, struct client_group **out);
 /* Without a word to the broker: client_group_leave first where that matters. No event is told. The
- * consumer, which must outlive the group, keeps its partitions. */
+ * consumer, which must outlive the group, keeps its partitions. Not from inside an event or a
+ * commit's `done`; a leaving's `done` may. */
 void client_group_free(struct client_group **group);
 
 /* Another subscription; the group rebalances. */

@@ -96,19 +96,36 @@ group_heartbeat_start(struct client_group *group)
 
 /* ---- leaving ---- */
 
+/* Nothing of the group is touched after `done`, which may free it. */
+static void
+leave_tell(struct client_group *group)
+{
+    struct client_group_leave *leave = group->leave_ended;
+    ASSERT(leave != NULL);
+    group->leave_ended = NULL;
+    leave->done(leave, group->leave_err);
+}
+
+void
+group_leave_end(struct client_group *group, enum err err)
+{
+    ASSERT(group->leaving != NULL);
+    group->leave_ended = group->leaving;
+    group->leave_err = err;
+    group->leaving = NULL;
+    if (loop_timer_start(&group->leave_timer, 0) != ERR_OK)
+        leave_tell(group); /* it ran before, so there is room for it: not reached */
+}
+
 static void
 leave_end(struct client_group *group, enum err err)
 {
-    struct client_group_leave *leave = group->leaving;
-    ASSERT(leave != NULL);
     ASSERT(group->part_count == 0);
-    loop_timer_stop(&group->leave_timer);
     group_cancel_requests(group);
-    group->leaving = NULL;
     group->generation = -1;
     group->member_id[0] = '\0';
     group_move(group, CLIENT_GROUP_LEFT);
-    leave->done(leave, err);
+    group_leave_end(group, err);
 }
 
 static void
@@ -177,6 +194,10 @@ void
 group_leave_expired(struct loop_timer *timer)
 {
     struct client_group *group = CONTAINER_OF(timer, struct client_group, leave_timer);
+    if (group->leave_ended != NULL) {
+        leave_tell(group);
+        return;
+    }
     if (group->leaving == NULL)
         return;
     group->freeing = true;
@@ -191,7 +212,7 @@ void
 client_group_leave(struct client_group *group, struct client_group_leave *leave)
 {
     ASSERT(leave->done != NULL);
-    if (group->leaving != NULL || group->state == CLIENT_GROUP_LEFT) {
+    if (group->leaving != NULL || group->leave_ended != NULL || group->state == CLIENT_GROUP_LEFT) {
         leave->done(leave, ERR_WRONG_STATE);
         return;
     }
@@ -212,10 +233,10 @@ client_group_leave(struct client_group *group, struct client_group_leave *leave)
         group_heartbeat_start(group);
     enum err err =
         loop_timer_start(&group->leave_timer, group->opts.client->opts.request_timeout_ms);
-    if (nothing && !group->join_abandoned)
-        leave_end(group, ERR_OK);
-    else if (err != ERR_OK)
+    if (err != ERR_OK)
         group_leave_expired(&group->leave_timer);
+    else if (nothing && !group->join_abandoned)
+        leave_end(group, ERR_OK);
     else
         group_step(group);
 }
@@ -243,7 +264,12 @@ client_group_leave_wait(struct client_group *group, int64_t timeout_ms)
     wait.leave.done = wake_leaver;
     client_group_leave(group, &wait.leave);
     if (!client_run_until(group->opts.client, &wait.done, timeout_ms)) {
-        group_leave_expired(&group->leave_timer); /* ends it, and sets done */
+        loop_timer_stop(&group->leave_timer);
+        group_leave_expired(&group->leave_timer); /* ends it */
+        if (!wait.done) {
+            loop_timer_stop(&group->leave_timer);
+            leave_tell(group);
+        }
         ASSERT(wait.done);
         return ERR_TIMEOUT;
     }

@@ -71,10 +71,12 @@ struct client_group {
     bool auto_running;
     enum group_flush flush;
     /* leaving */
-    struct client_group_leave *leaving; /* NULL: not */
-    struct loop_timer leave_timer;
-    bool leave_revoked;  /* the parts are given up */
-    bool join_abandoned; /* a join or sync without answer holds up the channel */
+    struct client_group_leave *leaving;     /* NULL: not */
+    struct client_group_leave *leave_ended; /* to be told, in a turn of its own */
+    enum err leave_err;
+    struct loop_timer leave_timer; /* the deadline, then the telling */
+    bool leave_revoked;            /* the parts are given up */
+    bool join_abandoned;           /* a join or sync without answer holds up the channel */
     /* errors */
     int16_t error_code;
     char error_text[GROUP_ERROR_TEXT];
@@ -163,6 +165,7 @@ void group_cancel_commits(struct client_group *group);
 void group_heartbeat_start(struct client_group *group);
 void group_heartbeat_fire(struct loop_timer *timer);
 void group_leave_step(struct client_group *group);
+void group_leave_end(struct client_group *group, enum err err);
 void group_leave_expired(struct loop_timer *timer);
 void group_cancel_requests(struct client_group *group);
 

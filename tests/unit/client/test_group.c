@@ -873,6 +873,46 @@ leaving_in_the_middle_of_a_join_does_not_wait_for_it(void **state)
 }
 
 static void
+on_left_free(struct client_group_leave *leave, enum err err)
+{
+    struct fixture *f = leave->ctx;
+    client_group_free(&f->group);
+    f->left = true;
+    f->err = err;
+}
+
+static void
+leave_and_free(void *ctx)
+{
+    struct fixture *f = ctx;
+    f->leave = (struct client_group_leave){.done = on_left_free, .ctx = f};
+    client_group_leave(f->group, &f->leave);
+}
+
+static void
+a_group_may_be_freed_when_it_has_left(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        setup(&f, range_only);
+        if (i == 1)
+            f.opts.instance_id = STR("i"); /* ends without a request */
+        if (i < 2)
+            become_stable(&f);
+        else
+            start(&f); /* and before anything */
+        fake_on_loop(&f.fake, leave_and_free, &f);
+        if (i == 0)
+            answer_leave(&f);
+        fake_until(&f.fake, is_left, &f);
+        assert_int_equal(f.err, ERR_OK);
+        assert_null(f.group);
+        teardown(&f);
+    }
+}
+
+static void
 leaving_has_a_deadline(void **state)
 {
     static struct fixture f;
@@ -965,5 +1005,6 @@ TEST_MAIN(cmocka_unit_test(a_member_joins_leads_and_begins_at_its_committed_offs
     cmocka_unit_test(leaving_commits_gives_up_and_says_so),
     cmocka_unit_test(a_static_member_does_not_say_good_bye),
     cmocka_unit_test(leaving_in_the_middle_of_a_join_does_not_wait_for_it),
+    cmocka_unit_test(a_group_may_be_freed_when_it_has_left),
     cmocka_unit_test(leaving_has_a_deadline), cmocka_unit_test(options_without_sense_are_refused),
     cmocka_unit_test(bytes_of_other_members_do_no_harm))
