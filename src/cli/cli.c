@@ -6,13 +6,12 @@
 
 #include "base/assert.h"
 #include "cli/commands.h"
+#include "cli/settings.h"
 #include "cli/suggest.h"
 
 enum {
     NAME_MAX_BYTES = 64,
     COMMAND_ARENA = 1 << 30,
-    TIMEOUT_DEFAULT_MS = 30000,
-    TIMEOUT_MAX_MS = 3600000,
     CONNECT_TIMEOUT_MAX_MS = 10000,
 };
 
@@ -161,6 +160,7 @@ cli_client(struct cli *cli)
         .env = cli->env,
         .loop = cli->loop,
         .bootstrap = str_of(cli->bootstrap),
+        .client_id = str_of(cli->client_id),
         .request_timeout_ms = cli->timeout_ms,
         .connect_timeout_ms =
             cli->timeout_ms < CONNECT_TIMEOUT_MAX_MS ? cli->timeout_ms : CONNECT_TIMEOUT_MAX_MS,
@@ -249,23 +249,19 @@ run_command(struct cli *cli, int argc, char **argv)
         cli_help_command(stdout, cli->command);
         return CLI_OK;
     }
-    if (!cli_choice(cli, "output", formats, &format) ||
-        !cli_number(cli, "timeout-ms", 1, TIMEOUT_MAX_MS, TIMEOUT_DEFAULT_MS, &cli->timeout_ms))
+    if (!cli_choice(cli, "output", formats, &format))
         return CLI_USAGE;
     if (format >= 0)
         cli->format = (enum cli_format)format;
-    cli->bootstrap = cli_value(cli, "brokers");
-    if (cli->bootstrap == NULL)
-        cli->bootstrap = getenv("MOLDAU_BROKERS");
-    if (cli->bootstrap == NULL)
-        cli->bootstrap = "127.0.0.1:9092";
     if (cli->arg_count < cli->command->arguments_min)
         return cli_usage(cli, "wants %s", cli->command->arguments);
     if (cli->command->arguments_max >= 0 && cli->arg_count > cli->command->arguments_max)
         return cli_usage(
             cli, "'%s' is one argument too many", cli->args[cli->command->arguments_max]);
     arena_init(&cli->arena, COMMAND_ARENA);
-    code = cli->command->run(cli);
+    code = settings_read(cli);
+    if (code == CLI_OK)
+        code = cli->command->run(cli);
     if (cli->bad_brokers)
         code = CLI_USAGE;
     cli_progress_end(cli);

@@ -63,9 +63,10 @@ struct cli {
     int arg_count;
     enum cli_format format;
     const char *bootstrap;
-    int64_t timeout_ms; /* of one request */
-    struct arena arena; /* for what a command gathers; freed after it */
-    bool bad_brokers;   /* cli_client said so */
+    const char *client_id; /* NULL: our own */
+    int64_t timeout_ms;    /* of one request */
+    struct arena arena;    /* for what a command gathers; freed after it */
+    bool bad_brokers;      /* cli_client said so */
     /* opened on first use by cli_client */
     struct env *env;
     struct loop *loop;

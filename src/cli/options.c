@@ -10,6 +10,8 @@
 const struct cli_option cli_shared_options[] = {
     {"brokers", 'b', "HOST:PORT,...", "where the cluster is; before it MOLDAU_BROKERS is read",
         "127.0.0.1:9092"},
+    {"command-config", 0, "FILE", "a client's properties: bootstrap.servers, client.id, ..."},
+    {"set-client", 'X', "KEY=VALUE", "one of these, over the file; may be repeated"},
     {"output", 'o', "FORMAT", "table, wide, json, yaml or name", "table"},
     {"timeout-ms", 0, "MS", "how long a broker may take for one request", "30000"},
     {"help", 'h', NULL, "this text"},

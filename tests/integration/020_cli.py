@@ -128,6 +128,33 @@ def a_broker_that_is_away_is_said_with_its_address(server):
     says(out, "TOPIC")
 
 
+@test
+def the_cluster_is_named_by_option_environment_or_file(server):
+    nobody = f"127.0.0.1:{broker.free_port()}"
+    path = os.path.join(server.dir, "client.properties")
+
+    def written(text):
+        with open(path, "w") as f:
+            f.write(text)
+    written(f"# a client's\n\n bootstrap.servers = {server.address} \nacks=all\nsecurity.protocol=PLAINTEXT\r\nrequest.timeout.ms=9000\n")
+    for args, env in ((["--command-config", path], {"MOLDAU_BROKERS": ""}), (["-X", f"bootstrap.servers={server.address}"], {"MOLDAU_BROKERS": nobody}),
+                      (["-X", f"metadata.broker.list={server.address}", "-X", "client.id=me"], {}), (["-b", server.address, "-X", f"brokers={nobody}"], {}),
+                      (["--command-config", path], {"MOLDAU_BROKERS": server.address})):
+        if env.get("MOLDAU_BROKERS") == "":
+            env = {"MOLDAU_BROKERS": None}
+        run(nobody, "topic", "list", *args, env=env)
+    says(run(nobody, "topic", "list", "--command-config", path, code=FAILED)[1], nobody)
+    for text, code, part in (("bootstrap.servers\n", USAGE, "client.properties:1: must be KEY=VALUE, not 'bootstrap.servers'"),
+                             ("\nrequest.timeout.ms=soon\n", USAGE, "client.properties:2: request.timeout.ms must be a number"),
+                             ("security.protocol=SASL_SSL\n", FAILED, "security.protocol=SASL_SSL: only PLAINTEXT")):
+        written(text)
+        says(run(server, "topic", "list", "--command-config", path, code=code)[1], part)
+    says(run(server, "topic", "list", "--command-config", "/no/file", code=NOT_FOUND)[1], "/no/file: no such file")
+    for text, part in (("bootstrap.server=x", "did you mean bootstrap.servers"), ("linger.ms=5", "no key 'linger.ms'; knows"), ("x", "-X must be KEY=VALUE"),
+                       ("request.timeout.ms=0", "must be a number from 1")):
+        says(run(server, "topic", "list", "-X", text, code=USAGE)[1], part)
+
+
 def listener(answer):
     """A port where something listens that is no broker: it sends `answer` to whoever speaks, or keeps silent with None."""
     sock, kept = socket.socket(), []
