@@ -35,6 +35,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_cluster_elect,
     &cli_cluster_reassign,
     &cli_cluster_logdirs,
+    &cli_cluster_txn,
     &cli_debug_dump_log,
     &cli_bench_produce,
     &cli_bench_fetch,

@@ -15,7 +15,7 @@ extern const struct cli_command cli_group_list, cli_group_describe, cli_group_se
     cli_group_delete, cli_group_lag, cli_group_members, cli_group_offsets, cli_group_delete_offsets;
 extern const struct cli_command cli_cluster_info, cli_cluster_quorum, cli_cluster_features,
     cli_cluster_logdirs, cli_cluster_health, cli_cluster_partitions, cli_cluster_elect,
-    cli_cluster_reassign;
+    cli_cluster_reassign, cli_cluster_txn;
 extern const struct cli_command cli_produce, cli_consume;
 extern const struct cli_command cli_bench_produce, cli_bench_fetch, cli_bench_e2e;
 extern const struct cli_command cli_debug_dump_log;

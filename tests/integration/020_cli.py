@@ -120,7 +120,7 @@ def a_broker_that_is_away_is_said_with_its_address(server):
                  ["group", "members", "g"], ["group", "offsets", "g"], ["group", "seek", "g", "--to", "end"], ["group", "delete", "g"],
                  ["group", "delete-offsets", "g", "t"], ["config", "describe", "topic", "t"], ["config", "set", "topic", "t", "k=v"],
                  ["config", "unset", "broker", "1", "k"], ["cluster", "info"], ["cluster", "health"], ["cluster", "quorum"], ["cluster", "features"],
-                 ["cluster", "partitions"], ["cluster", "logdirs"], ["cluster", "elect"], ["cluster", "reassign"]):
+                 ["cluster", "partitions"], ["cluster", "logdirs"], ["cluster", "elect"], ["cluster", "reassign"], ["cluster", "txn"]):
         _, err = run(away, *args, stdin=b"x\n", code=FAILED)
         says(err, f"moldau {args[0]}", away, "refused")
     says(run(away, "topic", "list", code=FAILED)[1], "--brokers HOST:PORT")

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import apache
 import broker
 import tap
-from cli import FAILED, js, run, says
+from cli import FAILED, NOT_FOUND, js, keys, run, says
 from tap import check, equal, eventually, test
 
 
@@ -77,6 +77,25 @@ def they_are_moved_and_deleted_when_they_are_empty(members):
     eventually(lambda: all(g["state"] == "Empty" for g in js(server, "group", "list")), timeout_s=60, what="empty groups")
     equal([(r["partition"], r["before"], r["after"]) for r in js(server, "group", "seek", "new", "t:1", "--to", "start")], [(1, 2, 0)], "moved")
     equal({r["status"] for r in js(server, "group", "delete", "new", "shared")}, {"deleted"}, "deleted")
+
+
+@test
+def transactions_are_shown(members):
+    server = members.server
+    command = apache.command("producer-perf", "--topic", "t", "--num-records", 100000, "--record-size", 20, "--throughput", 50,
+                             "--bootstrap-server", server.address, "--transactional-id", "open", "--transaction-duration-ms", 30000)
+    producer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        rows = eventually(lambda: [r for r in js(server, "cluster", "txn", "--state", "ongoing") if r["partitions"]], timeout_s=60, what="a transaction")
+    finally:
+        producer.kill()
+        producer.wait()
+    keys(rows, "transactional_id", "producer_id", "state", "coordinator", "age_ms", "partitions", "producer_epoch", "timeout_ms", "start_ms")
+    equal((rows[0]["transactional_id"], rows[0]["state"], rows[0]["coordinator"]), ("open", "Ongoing", 1), "transaction")
+    check(rows[0]["age_ms"] >= 0 and all(re.fullmatch(r"t:\d", p) for p in rows[0]["partitions"]), rows)
+    equal(js(server, "cluster", "txn", "--longer-than", 3600000), [], "long ones")
+    equal([r["transactional_id"] for r in js(server, "cluster", "txn", "open")], ["open"], "by name")
+    says(run(server, "cluster", "txn", "closed", code=NOT_FOUND)[1], "no transactional id 'closed'")
 
 
 def dumped(path):
