@@ -40,6 +40,7 @@
     X(update_features)               \
     X(describe_cluster)              \
     X(describe_producers)            \
+    X(unregister_broker)             \
     X(list_config_resources)         \
     X(describe_topic_partitions)
 

@@ -86,6 +86,15 @@ copy_endpoints(struct meta_op *op, const struct proto_broker_registration_reques
     return ERR_OK;
 }
 
+/* Its life before ended without a word; after a clean stop it says so by that life's epoch. */
+static bool
+ended_uncleanly(const struct meta_op *op, const struct proto_broker_registration_request *request)
+{
+    const struct meta_broker *old = meta_image_broker(op->image, request->broker_id);
+    return old != NULL && !uuid_eq(old->incarnation, request->incarnation_id) &&
+           old->epoch != request->previous_broker_epoch;
+}
+
 enum err
 meta_op_broker_registration(struct meta_op *op, void *response)
 {
@@ -98,10 +107,15 @@ meta_op_broker_registration(struct meta_op *op, void *response)
     answer->broker_epoch = -1;
     if (error != PROTO_ERROR_NONE)
         return ERR_OK;
+    if (ended_uncleanly(op, request) && !meta_take_out_broker(op, request->broker_id)) {
+        /* The rest at its next try. */
+        answer->error_code = PROTO_ERROR_REQUEST_TIMED_OUT;
+        return ERR_OK;
+    }
     proto_init(&proto_register_broker_record_schema, &record);
     record.broker_id = request->broker_id;
     record.incarnation_id = request->incarnation_id;
-    record.broker_epoch = op->offset_next;
+    record.broker_epoch = op->offset_next + op->records->count;
     record.rack = request->rack;
     record.fenced = true;
     enum err err = copy_endpoints(op, request, &record);
@@ -140,6 +154,8 @@ lead_leaderless(struct meta_op *op, int32_t broker_id)
     for (; topic != NULL; topic = meta_image_topic_after(op->image, topic->name))
         for (int32_t i = 0; i < topic->partition_count; i++) {
             const struct meta_partition *partition = topic->partitions[i];
+            if (op->records->count >= META_CHANGES_MAX)
+                return; /* the rest with its next heartbeat */
             if (partition->leader == NO_LEADER && may_lead(partition, broker_id))
                 meta_change_leader(op, topic, partition, broker_id);
         }
@@ -177,12 +193,49 @@ meta_op_broker_heartbeat(struct meta_op *op, void *response)
         request->want_fence || request->want_shut_down || (broker->fenced && !answer->is_caught_up);
     answer->is_fenced = fence;
     answer->should_shut_down = request->want_shut_down;
-    if (fence == broker->fenced)
-        return ERR_OK;
-    set_fenced(op, broker, fence);
-    if (!fence)
+    if (fence != broker->fenced)
+        set_fenced(op, broker, fence);
+    /* Of an unfenced broker only this node's own comes again, to go on where one operation ended.
+     */
+    if (!fence && (broker->fenced || broker->id == op->ctl->node_id))
         lead_leaderless(op, broker->id);
     return ERR_OK;
+}
+
+/* ---- removing a registration ---- */
+
+/* The in-sync set goes on without the broker, under another leader if it led; a set of this broker
+ * alone stays, for it is all that is known of the data. */
+static void
+leave_partition(struct meta_op *op, const struct meta_topic *topic,
+    const struct meta_partition *partition, int32_t broker_id)
+{
+    struct proto_partition_change_record record;
+    if (partition->isr.count < 2 || !meta_ids_contain(partition->isr, broker_id))
+        return;
+    proto_init(&proto_partition_change_record_schema, &record);
+    int32_t *isr = arena_calloc(op->arena, (size_t)partition->isr.count, sizeof *isr);
+    if (isr == NULL) {
+        op->records->err = ERR_NOMEM;
+        return;
+    }
+    record.partition_id = partition->index;
+    record.topic_id = topic->id;
+    record.isr.items = isr;
+    record.isr.count = 0;
+    int32_t leader = NO_LEADER;
+    for (int32_t i = 0; i < partition->isr.count; i++) {
+        int32_t id = partition->isr.items[i];
+        if (id == broker_id)
+            continue;
+        isr[record.isr.count++] = id;
+        if (leader == NO_LEADER && meta_image_broker_is_alive(op->image, id))
+            leader = id;
+    }
+    if (partition->leader == broker_id)
+        record.leader = leader;
+    meta_records_add(op->records, META_RECORD_PARTITION_CHANGE,
+        meta_partition_record_version(op->image), &proto_partition_change_record_schema, &record);
 }
 
 enum err
@@ -191,12 +244,25 @@ meta_op_unregister_broker(struct meta_op *op, void *response)
     const struct proto_unregister_broker_request *request = op->req->msg;
     struct proto_unregister_broker_response *answer = response;
     const struct meta_broker *broker = meta_image_broker(op->image, request->broker_id);
+    answer->error_message = STR_NULL;
     if (broker == NULL) {
         answer->error_code = PROTO_ERROR_BROKER_ID_NOT_REGISTERED;
         answer->error_message = arena_printf(
             op->arena, "Broker ID %d is not currently registered", (int)request->broker_id);
         return ERR_OK;
     }
+    /* A broker that serves would go on without a registration and lead nothing. */
+    if (!broker->fenced) {
+        answer->error_code = PROTO_ERROR_INVALID_REQUEST;
+        answer->error_message = arena_printf(op->arena,
+            "Broker ID %d is alive. Stop it before its registration is removed.",
+            (int)request->broker_id);
+        return ERR_OK;
+    }
+    const struct meta_topic *topic = meta_image_topic_after(op->image, STR_NULL);
+    for (; topic != NULL; topic = meta_image_topic_after(op->image, topic->name))
+        for (int32_t i = 0; i < topic->partition_count; i++)
+            leave_partition(op, topic, topic->partitions[i], broker->id);
     struct proto_unregister_broker_record record = {
         .broker_id = broker->id, .broker_epoch = broker->epoch};
     meta_records_add(op->records, META_RECORD_UNREGISTER_BROKER, 0,

@@ -466,3 +466,10 @@ def describe_topic_partitions(codec, name):
             "topicName": cursor[0], "partitionIndex": cursor[1]}}))
         m.case(f"all from {cursor}", step(api, 0, {"topics": [], "responsePartitionLimit": 3, "cursor": {"topicName": cursor[0], "partitionIndex": cursor[1]}}))
     return m.write()
+
+
+@file
+def unregister_broker(codec, name):
+    m = Maker(codec, name)
+    m.edges("UnregisterBroker", 0, {"brokerId": 2})
+    return m.write()

@@ -12,9 +12,11 @@
 #include "proto/error_codes.h"
 #include "proto/incremental_alter_configs_request.h"
 #include "proto/incremental_alter_configs_response.h"
+#include "proto/unregister_broker_request.h"
+#include "proto/unregister_broker_response.h"
 #include "tests/unit/meta/world.h"
 
-enum { CREATE = 19, DELETE = 20, GROW = 37, ALTER = 44 };
+enum { CREATE = 19, DELETE = 20, GROW = 37, ALTER = 44, UNREGISTER = 64 };
 
 static int
 setup(void **state)
@@ -387,6 +389,29 @@ what_is_not_the_controllers_is_unsupported(void **state)
     assert_int_equal(world_ask(w, 0, 9, NULL, space), ERR_UNSUPPORTED);
 }
 
+static int16_t
+unregister(struct world *w, int32_t id)
+{
+    struct proto_unregister_broker_request request = {.broker_id = id};
+    struct proto_unregister_broker_response response;
+    assert_int_equal(world_ask(w, UNREGISTER, 0, &request, &response), ERR_OK);
+    return response.error_code;
+}
+
+static void
+only_the_registration_of_a_broker_that_is_gone_is_removed(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(unregister(w, 9), PROTO_ERROR_BROKER_ID_NOT_REGISTERED);
+    assert_int_equal(unregister(w, 2), PROTO_ERROR_INVALID_REQUEST);
+    assert_int_equal(w->records.count, 0);
+    world_add_broker(w, 4, true);
+    assert_int_equal(unregister(w, 4), 0);
+    world_replay(w);
+    assert_null(meta_image_broker(w->image, 4));
+    assert_non_null(meta_image_broker(w->image, 2));
+}
+
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 TEST_MAIN(WORLD_TEST(each_bad_topic_has_its_error),
     WORLD_TEST(validate_only_answers_the_same_and_writes_nothing),
@@ -396,4 +421,5 @@ TEST_MAIN(WORLD_TEST(each_bad_topic_has_its_error),
     WORLD_TEST(topics_are_deleted_by_name_or_by_id_never_by_both), WORLD_TEST(topics_only_grow),
     WORLD_TEST(each_bad_change_of_configuration_has_its_error),
     WORLD_TEST(the_nearest_setting_is_in_force), WORLD_TEST(lists_gain_and_lose_elements),
+    WORLD_TEST(only_the_registration_of_a_broker_that_is_gone_is_removed),
     WORLD_TEST(what_is_not_the_controllers_is_unsupported))
