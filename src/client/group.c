@@ -291,6 +291,8 @@ group_metadata_later(struct client_group *group)
 static bool
 counts_changed(const struct client_group *group)
 {
+    if (!group->leader || group->state != CLIENT_GROUP_STABLE)
+        return false;
     for (int i = 0; i < group->lead_count; i++) {
         const struct client_topic *topic =
             client_topic_find(group->opts.client, group->lead_topics[i].name);
@@ -299,6 +301,16 @@ counts_changed(const struct client_group *group)
             return true;
     }
     return false;
+}
+
+void
+group_check_counts(struct client_group *group)
+{
+    if (group->leaving != NULL || !counts_changed(group))
+        return;
+    group->rejoin = true;
+    group->reason = "the topics' partitions changed";
+    group_step(group);
 }
 
 static void
@@ -312,11 +324,8 @@ on_metadata(struct client_refresh *refresh, enum err err)
         group_step_later(group);
     } else if (topics_are_allowed(group)) {
         group->metadata_known = true;
-        if (group->leader && group->state == CLIENT_GROUP_STABLE && counts_changed(group)) {
-            group->rejoin = true;
-            group->reason = "the topics' partitions changed";
-        }
         group_metadata_later(group);
+        group_check_counts(group);
         group_step(group);
     }
 }

@@ -30,17 +30,6 @@ out_of_memory(struct client_group *group)
 
 /* ---- preparing ---- */
 
-static void
-pause_all(struct client_group *group)
-{
-    for (int i = 0; i < group->part_count; i++)
-        if (group->told[i]) {
-            enum err err = client_consumer_pause(
-                group->opts.consumer, group->parts[i].topic, group->parts[i].partition, true);
-            ASSERT(err == ERR_OK); /* told: the consumer has it */
-        }
-}
-
 void
 group_prepare(struct client_group *group)
 {
@@ -49,7 +38,7 @@ group_prepare(struct client_group *group)
     if (group->opts.auto_commit_interval_ms > 0 && group->generation >= 0 && !group->lost) {
         /* What is committed must not be handed out any further. */
         if (!group->cooperative)
-            pause_all(group);
+            group_parts_pause(group);
         group->flush = GROUP_FLUSH_WANTED;
     }
 }

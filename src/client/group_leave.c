@@ -49,6 +49,7 @@ on_heartbeat(struct client_call *call)
             group_coordinator_lost(group);
     } else if (response->error_code == 0) {
         group_progress(group);
+        group_check_counts(group);
     } else if (request->generation_id == group->generation) {
         heartbeat_refused(group, response->error_code);
     } /* else about a generation that is over */
@@ -227,8 +228,10 @@ client_group_leave(struct client_group *group, struct client_group_leave *leave)
     group->leave_revoked = false;
     group_move(group, CLIENT_GROUP_PREPARING);
     group->retry_ms = 0;
-    if (was_member && group->opts.auto_commit_interval_ms > 0 && group->part_count > 0)
+    if (was_member && group->opts.auto_commit_interval_ms > 0 && group->part_count > 0) {
+        group_parts_pause(group);
         group->flush = GROUP_FLUSH_WANTED;
+    }
     if (was_member) /* a broker may take its time to answer the commit */
         group_heartbeat_start(group);
     enum err err =

@@ -43,6 +43,17 @@ group_parts_all_told(const struct client_group *group)
     return true;
 }
 
+void
+group_parts_pause(struct client_group *group)
+{
+    for (int i = 0; i < group->part_count; i++)
+        if (group->told[i]) {
+            enum err err = client_consumer_pause(
+                group->opts.consumer, group->parts[i].topic, group->parts[i].partition, true);
+            ASSERT(err == ERR_OK); /* told: the consumer has it */
+        }
+}
+
 /* ---- taking away ---- */
 
 static void

@@ -93,6 +93,9 @@ void group_move(struct client_group *group, enum client_group_state state);
 void group_note(struct client_group *group, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The end of the membership: FAILED. */
 void group_fail(struct client_group *group, int16_t code, const char *what);
+/* Rejoins when the metadata, whoever asked for it, has other partition counts than the assignment.
+ */
+void group_check_counts(struct client_group *group);
 /* The next look at the partition counts. */
 void group_metadata_later(struct client_group *group);
 void group_coordinator_lost(struct client_group *group);
@@ -124,6 +127,8 @@ MUST_USE enum err group_parts_add(
 /* gone[i] = part i is not in the sorted list; how many. */
 int group_parts_compare(const struct client_group *group,
     const struct client_topic_partition *parts, int count, bool *gone);
+/* Nothing more of what is held is handed out. */
+void group_parts_pause(struct client_group *group);
 bool group_parts_all_told(const struct client_group *group);
 void group_parts_free(struct client_group *group);
 int group_parts_order(const void *a, const void *b); /* for qsort */

@@ -43,6 +43,7 @@ struct fixture {
     struct client_group_opts opts;
     struct client_group_commit commit;
     struct client_group_leave leave;
+    struct client_refresh refresh;
     char told[256]; /* "+t0 +t1 -t0 !t1 ": assigned, revoked, lost */
     bool committed, left;
     enum err err;
@@ -596,6 +597,38 @@ the_leader_assigns_anew_when_partitions_come(void **state)
 }
 
 static void
+refreshed(struct client_refresh *refresh, enum err err)
+{
+    (void)refresh;
+    (void)err;
+}
+
+static void
+refresh_t(void *ctx)
+{
+    struct fixture *f = ctx;
+    f->refresh.done = refreshed;
+    client_refresh_topics(f->fake.client, topic_t, 1, false, &f->refresh);
+}
+
+static void
+metadata_that_others_asked_for_is_noticed_too(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    setup(&f, range_only);
+    become_stable(&f);
+    answer_fetch(&f);
+    f.fake.topics[0].partition_count = 0; /* deleted */
+    f.fake.topics[0].error_code = PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    fake_expect_none(&f.fake, JOIN, 10000);
+    fake_on_loop(&f.fake, refresh_t, &f);
+    fake_drop(fake_expect(&f.fake, JOIN));
+    expect_told(&f, "-t0 -t1 ");
+    teardown(&f);
+}
+
+static void
 heartbeats_keep_their_interval_and_find_a_coordinator_that_moved(void **state)
 {
     static struct fixture f;
@@ -995,6 +1028,7 @@ TEST_MAIN(cmocka_unit_test(a_member_joins_leads_and_begins_at_its_committed_offs
     cmocka_unit_test(who_is_put_out_loses_all_and_joins_anew),
     cmocka_unit_test(a_fenced_instance_ends),
     cmocka_unit_test(the_leader_assigns_anew_when_partitions_come),
+    cmocka_unit_test(metadata_that_others_asked_for_is_noticed_too),
     cmocka_unit_test(heartbeats_keep_their_interval_and_find_a_coordinator_that_moved),
     cmocka_unit_test(another_subscription_gives_up_the_old_topics),
     cmocka_unit_test(unstable_offsets_are_waited_for),
