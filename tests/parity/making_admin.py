@@ -473,3 +473,22 @@ def unregister_broker(codec, name):
     m = Maker(codec, name)
     m.edges("UnregisterBroker", 0, {"brokerId": 2})
     return m.write()
+
+
+@file
+def metadata_auto_create(codec, name):
+    m = Maker(codec, name, offsets_topic_num_partitions=1)
+    done = {"path": "topics.0.errorCode", "is": 0}
+    for v in m.versions("Metadata"):
+        for label, n in (("new", "n%"), ("illegal", "a/b"), ("empty", ""), ("too long", "x" * 250), ("metadata", "__cluster_metadata")):
+            first = step("Metadata", v, {"topics": [{"name": n}], "allowAutoTopicCreation": True})
+            m.case(f"v{v} {label}", first, *([step("Metadata", v, first["f"], until=done), described(TOPIC, n, "retention.ms")] if label == "new" else []))
+        m.case(f"v{v} two of one metric name", step("Metadata", v, {"topics": [{"name": "c.%"}], "allowAutoTopicCreation": True}, until=done),
+               step("Metadata", v, {"topics": [{"name": "c_%"}], "allowAutoTopicCreation": True}), step("Metadata", v, {"topics": [{"name": "c_%"}],
+                                                                                                                     "allowAutoTopicCreation": True}))
+        if v >= 4:
+            m.case(f"v{v} not wished", step("Metadata", v, {"topics": [{"name": "w%"}], "allowAutoTopicCreation": False}),
+                   step("Metadata", v, {"topics": [{"name": "w%"}], "allowAutoTopicCreation": False}))
+        m.case(f"v{v} several", step("Metadata", v, {"topics": [{"name": k} for k in ("s%", "a/b", "r%", "")], "allowAutoTopicCreation": True}))
+    m.case("the offsets topic", step("Metadata", 12, {"topics": [{"name": "__consumer_offsets"}], "allowAutoTopicCreation": True}))
+    return m.write()
