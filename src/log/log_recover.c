@@ -26,7 +26,7 @@ struct recovery {
     bool rewrite; /* what is read is perhaps in the page cache only, and clean there */
 };
 
-enum { REWRITE_CHUNK = 1 << 18 };
+enum { REWRITE_CHUNK = 1 << 18, EPOCHS_CHECKED = 16 };
 
 /* ---- the marker of a corrupt log ---- */
 
@@ -355,6 +355,52 @@ recovery_begin(struct recovery *r, int32_t first, int64_t *position)
     return err;
 }
 
+/* ---- leader epochs ---- */
+
+/* The epoch of the batch that holds `offset`; -1: none does, or it cannot be told. */
+static enum err
+epoch_at(struct log *log, int64_t offset, int32_t *epoch)
+{
+    struct segment_window w;
+    struct batch_view batch;
+    int64_t position;
+    int32_t i = log_segment_floor(log, offset);
+    *epoch = -1;
+    if (i < 0 || offset >= log_end_offset(log) || log->segments[i]->size_bytes == 0)
+        return ERR_OK;
+    segment_window_init(&w, false);
+    enum err err = segment_find(log->segments[i], &w, offset, -1, &batch, &position);
+    segment_window_fini(&w);
+    if (err == ERR_OK && batch.base_offset <= offset)
+        *epoch = batch.leader_epoch;
+    return err == ERR_RANGE || err == ERR_CORRUPT ? ERR_OK : err;
+}
+
+/* The file of epochs has no checksum, and a follower cuts its log by what it says. The newest few
+ * entries must agree with the batches on both sides of where they begin. */
+static enum err
+check_epochs(struct log *log)
+{
+    const struct epoch_cache *cache = &log->epochs;
+    int64_t first = log->segments[0]->base_offset;
+    for (int32_t i = cache->count - 1; i >= 0 && i >= cache->count - EPOCHS_CHECKED; i--) {
+        int64_t start = cache->entries[i].start_offset;
+        int32_t at = -1, before = -1;
+        enum err err = epoch_at(log, start, &at);
+        if (err == ERR_OK && start > first)
+            err = epoch_at(log, start - 1, &before);
+        if (err != ERR_OK)
+            return err;
+        if ((at < 0 || at == cache->entries[i].epoch) && before < cache->entries[i].epoch)
+            continue;
+        diag_event(env_diag(log->env), DIAG_WARN, "log", "epochs_rebuilt",
+            DIAG_Z("dir", log->home.dir), DIAG_I64("epoch", cache->entries[i].epoch),
+            DIAG_I64("offset", start));
+        return log_epochs_rebuild(log);
+    }
+    return ERR_OK;
+}
+
 /* Everything scanned becomes durable before it is served. */
 static enum err
 recovery_sync(struct log *log, int32_t first)
@@ -401,7 +447,9 @@ log_recover(struct log *log, const struct log_recover_opts *opts)
         log_mark_corrupt(log, r.expected, opts->durable_end, "committed data is missing");
     atomic_fetch_add(&log->host->bytes_scanned, r.bytes);
     atomic_fetch_add(&log->host->logs_recovered, 1);
-    err = recovery_sync(log, first);
+    err = check_epochs(log);
+    if (err == ERR_OK)
+        err = recovery_sync(log, first);
     return err == ERR_OK && r.rewrite ? clear_unsynced_marker(log) : err;
 }
 

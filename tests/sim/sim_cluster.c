@@ -70,6 +70,7 @@ set_cleaning(struct sim_broker *broker)
     set(broker, "metadata.max.retention.bytes=%lld", (long long)pick(cluster, 100, 9000));
     set(broker, "internal.metadata.log.segment.bytes=%lld", (long long)pick(cluster, 3000, 9000));
     set(broker, "log.segment.delete.delay.ms=%lld", (long long)pick(cluster, 0, 2000));
+    set(broker, "log.retention.check.interval.ms=300");
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "proto/create_topics_request.h"
 #include "proto/create_topics_response.h"
 #include "proto/error_codes.h"
+#include "tests/sim/epochs.h"
 #include "tests/sim/group_offsets.h"
 #include "tests/sim/sim_memory.h"
 
@@ -50,7 +51,9 @@ struct workload {
     struct client *client;
     struct sender all, one;
     struct client_consumer *consumer;
+    int64_t read_next[HISTORY_PARTITIONS]; /* offset of the next message */
     struct group_offsets offsets;
+    struct epochs epochs;
     struct loop_timer timer;
     struct loop_task audit_task;
     enum state state;
@@ -186,12 +189,32 @@ send_some(struct workload *workload, struct sender *sender)
 /* ---- consuming ---- */
 
 static void
+assign(struct workload *workload, int32_t partition, int64_t offset)
+{
+    enum err err = client_consumer_assign(workload->consumer, str_of(TOPIC), partition, offset);
+    ASSERT(err == ERR_OK);
+    workload->read_next[partition] = offset;
+}
+
+static void
 assign_all(struct workload *workload, int64_t offset)
 {
-    for (int32_t p = 0; p < HISTORY_PARTITIONS; p++) {
-        enum err err = client_consumer_assign(workload->consumer, str_of(TOPIC), p, offset);
-        ASSERT(err == ERR_OK);
-    }
+    for (int32_t p = 0; p < HISTORY_PARTITIONS; p++)
+        assign(workload, p, offset);
+}
+
+/* Wherever a reader begins, it is given every offset from there on. */
+static void
+take_message(struct workload *workload, const struct client_message *message)
+{
+    int32_t p = message->partition;
+    history_seen(workload->history, p, message->offset, message->value);
+    if (message->offset != workload->read_next[p] && !workload->damage_expected)
+        history_fail(workload->history, "partition %d: asked for offset %lld, given %lld", (int)p,
+            (long long)workload->read_next[p], (long long)message->offset);
+    workload->read_next[p] = message->offset + 1;
+    if (workload->state == AUDITING)
+        epochs_note(&workload->epochs, p, message->leader_epoch, message->offset);
 }
 
 static void
@@ -225,7 +248,7 @@ consume_some(struct workload *workload)
     struct client_message message;
     enum err err;
     while ((err = client_consumer_next(workload->consumer, &message)) == ERR_OK)
-        history_seen(workload->history, message.partition, message.offset, message.value);
+        take_message(workload, &message);
     if (err != ERR_AGAIN) {
         check_sent(workload, err);
         if (!workload->refusals_expected)
@@ -244,11 +267,8 @@ consume_some(struct workload *workload)
         if (end < 0)
             continue;
         history_end_seen(workload->history, p, end);
-        if (workload->state != AUDITING && below(workload, 100) == 0) {
-            err = client_consumer_assign(
-                workload->consumer, str_of(TOPIC), p, (int64_t)below(workload, (uint64_t)end + 1));
-            ASSERT(err == ERR_OK);
-        }
+        if (workload->state != AUDITING && below(workload, 100) == 0)
+            assign(workload, p, (int64_t)below(workload, (uint64_t)end + 1));
     }
 }
 
@@ -319,7 +339,8 @@ run_audit(struct workload *workload)
     if (!damaged)
         consume_some(workload);
     if ((damaged || client_consumer_at_end(workload->consumer)) &&
-        group_offsets_fetch(&workload->offsets, workload->client)) {
+        group_offsets_fetch(&workload->offsets, workload->client) &&
+        epochs_check(&workload->epochs, workload->client)) {
         history_final_end(workload->history);
         workload->state = AUDITED;
     }
@@ -380,6 +401,7 @@ workload_new(const struct workload_opts *opts)
     sender_renew(&workload->one);
     consumer_renew(workload, 0);
     group_offsets_init(&workload->offsets, workload->history, TOPIC);
+    epochs_init(&workload->epochs, workload->history, TOPIC);
     client_call_init(&workload->create_call, CALL_ARENA);
     loop_timer_init(&workload->timer, workload->loop, on_timer);
     err = loop_timer_start(&workload->timer, 1);
@@ -400,6 +422,7 @@ workload_free(struct workload **workload)
     loop_timer_stop(&w->timer);
     client_call_cancel(&w->create_call);
     group_offsets_fini(&w->offsets);
+    epochs_fini(&w->epochs);
     client_producer_free(&w->all.producer);
     client_producer_free(&w->one.producer);
     client_consumer_free(&w->consumer);

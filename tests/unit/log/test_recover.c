@@ -252,6 +252,38 @@ a_missing_epoch_file_is_rebuilt(void **state)
     fixture_fini(&fx);
 }
 
+/* Without a checksum a file of epochs is as good as the batches say. */
+static void
+rotten_epochs_are_rebuilt_from_the_batches(void **state)
+{
+    static const struct {
+        int64_t at;
+        const char *text;
+    } changes[] = {{4, "3"}, {6, "1"}, {8, "7"}, {10, "4"}, {10, "2"}};
+    struct log_fixture fx;
+    (void)state;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        fixture_init(&fx);
+        fixture_open(&fx, true, 0, 0);
+        fx.epoch = 2;
+        fixture_add(&fx, 3, 10);
+        fx.epoch = 5;
+        fixture_add(&fx, 3, 10);
+        assert_int_equal(log_close(&fx.log), ERR_OK);
+        assert_int_equal(fixture_peek(&fx, LOG_EPOCH_FILE, 10), '3'); /* 0 2 | 2 0 | 5 3 */
+        fixture_poke(&fx, LOG_EPOCH_FILE, changes[i].at, changes[i].text, 1);
+        fixture_open(&fx, false, 6, 6);
+        for (int64_t offset = 0; offset < 6; offset++)
+            assert_int_equal(log_epoch_for_offset(fx.log, offset), offset < 3 ? 2 : 5);
+        int32_t epoch;
+        int64_t end;
+        log_epoch_end(fx.log, 2, &epoch, &end);
+        assert_int_equal(epoch, 2);
+        assert_int_equal(end, 3);
+        fixture_fini(&fx);
+    }
+}
+
 static void
 half_done_replacements_are_settled_in_order(void **state)
 {
@@ -507,6 +539,7 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(truncating_to_the_damage_ends_it),
     cmocka_unit_test(only_what_is_above_the_recovery_point_is_scanned),
     cmocka_unit_test(a_missing_epoch_file_is_rebuilt),
+    cmocka_unit_test(rotten_epochs_are_rebuilt_from_the_batches),
     cmocka_unit_test(half_done_replacements_are_settled_in_order),
     cmocka_unit_test(a_hole_of_our_own_making_is_a_loss_and_the_log_ends_before_it),
     cmocka_unit_test(holes_that_may_be_kafkas_stay),
