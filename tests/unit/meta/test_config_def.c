@@ -94,7 +94,52 @@ lists_are_split_and_trimmed(void **state)
     assert_false(config_list_next(&rest, &one));
 }
 
-TEST_MAIN(cmocka_unit_test(every_default_is_in_its_own_range),
+/* The sentences that Kafka 4.3.1 answers with. */
+static void
+a_refusal_is_the_sentence_that_kafka_says(void **state)
+{
+    static const struct {
+        enum config_scope scope;
+        const char *key, *value, *sentence;
+    } cases[] = {
+        {CONFIG_SCOPE_TOPIC, "retention.ms", "x",
+            "Invalid value x for configuration retention.ms: Not a number of type LONG"},
+        {CONFIG_SCOPE_TOPIC, "retention.ms", "-2",
+            "Invalid value -2 for configuration retention.ms: Value must be at least -1"},
+        {CONFIG_SCOPE_TOPIC, "min.cleanable.dirty.ratio", "2",
+            "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more "
+            "than 1"},
+        {CONFIG_SCOPE_TOPIC, "compression.gzip.level", "0",
+            "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and "
+            "9 or equal to -1"},
+        {CONFIG_SCOPE_TOPIC, "cleanup.policy", "delete,x",
+            "Invalid value x for configuration cleanup.policy: String must be one of: compact, "
+            "delete"},
+        {CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,,delete",
+            "Configuration 'cleanup.policy' values must not be empty."},
+        {CONFIG_SCOPE_TOPIC, "preallocate", "yes",
+            "Invalid value yes for configuration preallocate: Expected value to be either true or "
+            "false"},
+        {CONFIG_SCOPE_TOPIC, "cleanup.policy", "", NULL},
+        {CONFIG_SCOPE_TOPIC, "leader.replication.throttled.replicas", "0:1, 1:1", NULL},
+        {CONFIG_SCOPE_TOPIC, "leader.replication.throttled.replicas", "*", NULL},
+        {CONFIG_SCOPE_GROUP, "share.auto.offset.reset", "by_duration:P1DT2H3.5S", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf why;
+        buf_init(&why, 1024);
+        bool fine = config_value_explain(
+            config_def_find(cases[i].scope, str_of(cases[i].key)), str_of(cases[i].value), &why);
+        assert_int_equal(fine, cases[i].sentence == NULL);
+        if (!fine)
+            assert_string_equal(buf_z(&why), cases[i].sentence);
+        buf_fini(&why);
+    }
+}
+
+TEST_MAIN(cmocka_unit_test(a_refusal_is_the_sentence_that_kafka_says),
+    cmocka_unit_test(every_default_is_in_its_own_range),
     cmocka_unit_test(values_out_of_range_are_refused_with_a_reason),
     cmocka_unit_test(topic_keys_name_their_broker_keys_with_factors),
     cmocka_unit_test(a_mistyped_key_is_met_with_its_nearest),
