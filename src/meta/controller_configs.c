@@ -166,7 +166,7 @@ apply(struct meta_op *op, const struct meta_config_target *target)
         struct str now = meta_image_config(op->image, target->type, target->name, change->key);
         bool same = str_is_null(now) == str_is_null(record.value) && str_eq(now, record.value);
         /* A broker's key set again has the broker read again what it names. */
-        if (same && (target->type != META_RESOURCE_BROKER || str_is_null(record.value)))
+        if (same && target->type != META_RESOURCE_BROKER)
             continue;
         meta_records_add(op->records, META_RECORD_CONFIG, 0, &proto_config_record_schema, &record);
         min_isr = min_isr || (!same && str_eq_z(change->key, MIN_ISR));

@@ -128,8 +128,6 @@ refusal(
 static void
 apply(struct meta_op *op, const struct proto_update_features_request_feature_update_key *update)
 {
-    if (meta_image_feature(op->image, update->feature) == update->max_version_level)
-        return;
     add_level(op->records, update->feature, update->max_version_level);
     if (str_eq_z(update->feature, ELR_VERSION) && update->max_version_level > 0 &&
         str_is_null(meta_image_config(op->image, META_RESOURCE_BROKER, STR(""), str_of(MIN_ISR))))

@@ -20,6 +20,7 @@ import struct
 import time
 
 import broker
+import metadata_log
 import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -34,6 +35,7 @@ VOLATILE = {
 }
 # The same, but of one api only.
 VOLATILE_OF = {
+    "metadata log": {"directories": "<id>", "brokerEpoch": "<offset>"},
     "DescribeQuorum": {"highWatermark": "<offset>", "logEndOffset": "<offset>", "leaderEpoch": "<epoch>"},
 }
 # Their order is that of a hash map in Kafka.
@@ -42,7 +44,7 @@ UNORDERED = {
     "ElectLeaders", "Metadata", "DescribeLogDirs", "ListConfigResources", "ListGroups", "DescribeGroups", "DeleteGroups",
     "OffsetFetch", "OffsetDelete", "ApiVersions", "DescribeProducers", "UpdateFeatures", "DescribeCluster", "OffsetCommit",
     "AlterPartitionReassignments", "AlterReplicaLogDirs", "ListOffsets", "OffsetForLeaderEpoch", "DeleteRecords",
-    "LeaveGroup", "Produce", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeClientQuotas", "AlterClientQuotas",
+    "LeaveGroup", "Produce", "metadata log", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeClientQuotas", "AlterClientQuotas",
 }
 ANSWER_S, UNTIL_S = 8, 20
 
@@ -145,7 +147,10 @@ class Asker:
         self.conns, self.known = {}, {}
 
     def ask(self, case):
-        """The answers of a case, masked."""
+        """The answers of a case, masked; of {"log": true}, the records that the file left in the metadata log."""
+        if case.get("log"):
+            time.sleep(self.settle_s)
+            return [self.masked("metadata log", metadata_log.records(self.codec, self.server.log_dir), "")]
         out = []
         for step in case["steps"]:
             out.append(self._step(step, self.known))
@@ -277,6 +282,10 @@ def differing(theirs, ours, ordered, path=""):
             return out if out or not ordered else [(path + ".order", list(a), list(b))]
         if not ordered:
             theirs, ours = (sorted(x, key=lambda v: json.dumps(v, sort_keys=True)) for x in (theirs, ours))
+        if not ordered and len(theirs) != len(ours):
+            ours_left = list(ours)
+            only = [x for x in theirs if x not in ours_left or ours_left.remove(x)]
+            return [(path, only, ours_left)]
         if len(theirs) == len(ours):
             return [d for i, (x, y) in enumerate(zip(theirs, ours)) for d in differing(x, y, ordered, f"{path}.{i}")]
     return [] if theirs == ours and type(theirs) == type(ours) else [(path, theirs, ours)]

@@ -29,6 +29,10 @@ class Maker:
             name = f"{name} ({times})"
         self.lines.append({"name": name, "steps": numbered(list(steps), len(self.lines))})
 
+    def log(self):
+        """Last: what all cases left in the metadata log."""
+        self.lines.append({"name": "metadata records", "steps": [], "log": True})
+
     def versions(self, api, top=None):
         request = self.codec.apis[api][1]
         return range(request.stable[0], (request.stable[1] if top is None else top) + 1)

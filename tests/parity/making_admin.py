@@ -492,3 +492,37 @@ def metadata_auto_create(codec, name):
         m.case(f"v{v} several", step("Metadata", v, {"topics": [{"name": k} for k in ("s%", "a/b", "r%", "")], "allowAutoTopicCreation": True}))
     m.case("the offsets topic", step("Metadata", 12, {"topics": [{"name": "__consumer_offsets"}], "allowAutoTopicCreation": True}))
     return m.write()
+
+
+@file
+def metadata_records(codec, name):
+    """What changes leave in the metadata log, each once."""
+    m = Maker(codec, name)
+
+    def alter(*resources):
+        return step("IncrementalAlterConfigs", 1, {"resources": [resource(kind, n, *[
+            {"name": k, "configOperation": op, "value": v} for k, op, v in configs]) for kind, n, *configs in resources]})
+
+    m.case("topics", create(topic("t", 2, [("retention.ms", "1000"), ("cleanup.policy", "compact"), ("retention.ms", "2000")]), topic("u")),
+           create({"name": "m", "numPartitions": -1, "replicationFactor": -1, "assignments": manual([1], [1]), "configs": []}),
+           step("CreatePartitions", 3, {"topics": [{"name": "u", "count": 3, "assignments": None}, {"name": "m", "count": 3, "assignments": [{"brokerIds": [1]}]}],
+                                        "timeoutMs": 30000}), create(topic("gone")), step("DeleteTopics", 5, {"topicNames": ["gone"], "timeoutMs": 30000}))
+    m.case("configs", alter((TOPIC, "t", ("retention.ms", 1, None), ("segment.ms", 0, "100000"), ("cleanup.policy", 2, "delete"))),
+           alter((TOPIC, "t", ("segment.ms", 0, "100000"), ("nope", 1, None))), alter((TOPIC, "t", ("cleanup.policy", 3, "compact"))),
+           alter((BROKER, "1", ("log.cleaner.threads", 0, "2")), (BROKER, "", ("log.retention.ms", 0, "70000000"))),
+           alter((BROKER, "1", ("log.cleaner.threads", 0, "2"))), alter((BROKER, "1", ("log.cleaner.threads", 1, None))),
+           alter((BROKER, "1", ("log.cleaner.threads", 1, None))),
+           alter((GROUP, "g", ("consumer.session.timeout.ms", 0, "50000")), (METRICS, "m", ("interval.ms", 0, "10000"))),
+           step("AlterConfigs", 2, {"resources": [resource(TOPIC, "t", {"name": "flush.ms", "value": "5"})]}),
+           step("AlterConfigs", 2, {"resources": [resource(TOPIC, "t")]}))
+    m.case("in-sync sets", alter((TOPIC, "t", ("min.insync.replicas", 0, "2"))), alter((TOPIC, "t", ("min.insync.replicas", 0, "2"))),
+           alter((TOPIC, "t", ("min.insync.replicas", 1, None))), alter((BROKER, "", ("min.insync.replicas", 0, "2"))))
+    m.case("nothing", step("ElectLeaders", 2, {"electionType": 0, "topicPartitions": None, "timeoutMs": 30000}),
+           step("AlterPartitionReassignments", 1, {"topics": [{"name": "t", "partitions": [{"partitionIndex": 0, "replicas": [1]}]}], "timeoutMs": 30000}),
+           step("UpdateFeatures", 1, {"timeoutMs": 30000, "featureUpdates": [{"feature": "metadata.version", "maxVersionLevel": 30, "upgradeType": 1}]}),
+           step("CreateTopics", 4, {"topics": [topic("dry")], "timeoutMs": 30000, "validateOnly": True}))
+    m.case("features", *[step("UpdateFeatures", 1, {"timeoutMs": 30000, "featureUpdates": [
+        {"feature": "eligible.leader.replicas.version", "maxVersionLevel": level, "upgradeType": kind}]}) for level, kind in ((0, 2), (1, 1))])
+    m.case("producer ids", step("InitProducerId", 4, {"transactionalId": None, "transactionTimeoutMs": 1000}, until={"path": "errorCode", "is": 0}))
+    m.log()
+    return m.write()
