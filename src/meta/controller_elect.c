@@ -24,6 +24,8 @@ meta_change_leader(struct meta_op *op, const struct meta_topic *topic,
     if (!meta_ids_contain(partition->isr, leader)) {
         record.isr.items = &leader;
         record.isr.count = 1;
+        if (!meta_ids_contain(partition->elr, leader))
+            record.leader_recovery_state = META_RECOVERING;
     }
     if (partition->elr.count > 0 || partition->last_known_elr.count > 0) {
         version = meta_partition_record_version(op->image) >= 2 ? 2 : 0;

@@ -73,6 +73,11 @@ struct meta_verdict meta_check_configs(
  * leader, KIP-966) becomes the set; the eligible ones are then no longer needed. */
 void meta_change_leader(struct meta_op *op, const struct meta_topic *topic,
     const struct meta_partition *partition, int32_t leader);
+/* controller_fence.c */
+enum { META_CHANGES_MAX = META_RECORDS_MAX - 100 }; /* of partitions in one operation */
+/* The broker is in sync and leads nowhere any more. False: there is more than one operation holds;
+ * when these changes are committed, ask again. */
+MUST_USE bool meta_take_out_broker(struct meta_op *op, int32_t broker_id);
 /* controller_place.c: where new partitions go. */
 int32_t meta_alive_brokers(const struct meta_image *image, int32_t *out, int32_t max);
 /* One PartitionRecord, its leader the first alive replica. */

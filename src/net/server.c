@@ -95,10 +95,26 @@ ip_count_remove(struct net_server *server, const uint8_t key[16])
 static void
 listeners_pause(struct net_server *server)
 {
-    bool paused = server->rate_paused || server->full;
+    bool paused = server->rate_paused || server->full || server->held;
     LIST_FOREACH (&server->listeners, node) {
         sock_listener_pause(LIST_ENTRY(node, struct net_listener, link)->sock, paused);
     }
+}
+
+static void
+release(struct loop_task *task)
+{
+    struct net_server *server = CONTAINER_OF(task, struct net_server, release_task);
+    mutex_lock(&server->mutex);
+    server->held = false;
+    listeners_pause(server);
+    mutex_unlock(&server->mutex);
+}
+
+void
+net_server_release(struct net_server *server)
+{
+    loop_post(server->reactors[0].loop, &server->release_task);
 }
 
 static void
@@ -387,6 +403,8 @@ net_server_new(const struct net_server_opts *opts, struct net_server **out)
         reactor_init(&server->reactors[i], server, i);
     loop_timer_init(&server->rate_timer, server->reactors[0].loop, rate_resume);
     loop_task_init(&server->room_task, room_again);
+    loop_task_init(&server->release_task, release);
+    server->held = opts->held;
     server->rate_tokens = server->opts.connections_rate_max;
     server->rate_filled_ms = env_now_ms(server->env);
     atomic_store(&server->reactors_running, opts->loop_count);
@@ -416,6 +434,8 @@ net_server_listen(struct net_server *server, const struct net_listen_opts *opts,
     }
     mutex_lock(&server->mutex);
     list_push(&server->listeners, &listener->link);
+    if (server->held)
+        sock_listener_pause(listener->sock, true);
     mutex_unlock(&server->mutex);
     if (port != NULL)
         *port = sock_listener_port(listener->sock);

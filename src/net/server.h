@@ -51,6 +51,7 @@ struct net_server_opts {
     int connections_rate_max;                /* max.connection.creation.rate, a second; no limit */
     const struct net_ip_override *overrides; /* copied */
     int override_count;
+    bool held; /* listeners accept nobody until net_server_release: who connects waits */
 };
 
 /* Nothing listens yet. Before the loops start or on the first loop. */
@@ -64,6 +65,9 @@ struct net_listen_opts {
 /* Starts a listener; *port (may be NULL) is what it got. Before the first loop starts, or on it. */
 MUST_USE enum err net_server_listen(
     struct net_server *server, const struct net_listen_opts *opts, uint16_t *port);
+
+/* Any thread, at most once: a server that was held accepts from now on. */
+void net_server_release(struct net_server *server);
 
 /* Any thread, once: accepts no more, takes no more frames, lets requests in flight finish, and
  * closes what is left after timeout_ms. stopped runs on one of the loops when all sockets are

@@ -90,6 +90,8 @@ struct net_server {
     int64_t rate_filled_ms;
     struct loop_timer rate_timer;
     bool rate_paused;
+    bool held; /* nobody is accepted before net_server_release */
+    struct loop_task release_task;
     uint64_t conn_id_next;
     struct loop_task room_task; /* connections were closed: accept again */
 

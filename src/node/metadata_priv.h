@@ -50,6 +50,7 @@ struct metadata_registration {
     char texts[METADATA_ENDPOINTS_MAX][2][METADATA_NAME_MAX];
     int count;
     bool wanted, registered;
+    int64_t log_end_offset; /* when the last heartbeat was sent */
     void (*ready)(void *ctx, enum err err);
     void *ctx;
 };

@@ -6,6 +6,7 @@
 #include "proto/broker_heartbeat_response.h"
 #include "proto/broker_registration_request.h"
 #include "proto/broker_registration_response.h"
+#include "proto/error_codes.h"
 
 enum { REGISTRATION_KEY = 62, HEARTBEAT_KEY = 63, DIRS_MAX = 64 };
 
@@ -26,14 +27,21 @@ finish(struct metadata_registration *reg, enum err err)
     reg->ready(reg->ctx, err);
 }
 
+static void send_heartbeat(struct metadata_registration *reg, int64_t broker_epoch);
+
 static void
 on_heartbeat(struct meta_request *req, enum err err)
 {
     struct metadata_registration *reg = CONTAINER_OF(req, struct metadata_registration, request);
+    struct node_metadata *md = md_of(reg);
     const struct proto_broker_heartbeat_response *answer = req->response;
     if (err == ERR_OK && (answer->error_code != 0 || answer->is_fenced))
         err = ERR_FAILED;
-    finish(reg, err);
+    /* It led to as many records as one operation holds: there may be more to lead. */
+    if (err == ERR_OK && raft_log_end_offset(md->raft) - reg->log_end_offset > META_RECORDS_MAX / 2)
+        send_heartbeat(reg, atomic_load(&md->broker_epoch));
+    else
+        finish(reg, err);
 }
 
 static void
@@ -49,6 +57,7 @@ send_heartbeat(struct metadata_registration *reg, int64_t broker_epoch)
     proto_init(&proto_broker_heartbeat_request_schema, request);
     request->broker_id = md->opts.node_id;
     request->broker_epoch = broker_epoch;
+    reg->log_end_offset = raft_log_end_offset(md->raft);
     /* The registration is committed and shown to every subscriber: it has been replayed. */
     request->current_metadata_offset = broker_epoch;
     reg->request.api_key = HEARTBEAT_KEY;
@@ -64,6 +73,11 @@ on_registered(struct meta_request *req, enum err err)
 {
     struct metadata_registration *reg = CONTAINER_OF(req, struct metadata_registration, request);
     const struct proto_broker_registration_response *answer = req->response;
+    if (err == ERR_OK && answer->error_code == PROTO_ERROR_REQUEST_TIMED_OUT) {
+        /* Its partitions were more than one operation holds: the rest. */
+        metadata_submit_here(md_of(reg), req);
+        return;
+    }
     if (err == ERR_OK && answer->error_code != 0) {
         diag_event(md_of(reg)->diag, DIAG_ERROR, MODULE, "registration_refused",
             DIAG_I64("error_code", answer->error_code));

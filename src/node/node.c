@@ -47,6 +47,7 @@ on_registered(void *ctx, enum err err)
     struct node *node = ctx;
     if (err == ERR_OK) {
         atomic_store(&node->ready, true);
+        net_server_release(node->net);
         diag_event(node->diag, DIAG_INFO, MODULE, "ready", DIAG_I64("port", node->port),
             DIAG_I64("startup_ms", (env_now_ns(node->opts.env) - node->started_ns) / 1000000));
     }

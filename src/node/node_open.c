@@ -330,6 +330,7 @@ open_net(struct node *node, struct buf *problems)
         .connections_max = limit(config, "max.connections"),
         .connections_per_ip_max = limit(config, "max.connections.per.ip"),
         .connections_rate_max = limit(config, "max.connection.creation.rate"),
+        .held = true, /* until it is registered: then it leads what it leads */
     };
     enum err err = net_server_new(&opts, &node->net);
     for (int i = 0; err == ERR_OK && i < node->listeners.count; i++) {
