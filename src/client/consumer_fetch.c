@@ -372,6 +372,17 @@ leader_is_busy(struct client_consumer *consumer, int32_t leader)
     return false;
 }
 
+/* A fetch for the partitions that have nothing, which often are those where nothing happens, would
+ * wait at the broker and hold up the next one for those that are being read. */
+static bool
+leader_has_buffered(struct client_consumer *consumer, int32_t leader)
+{
+    LIST_FOREACH (&consumer->ready, node)
+        if (leader_of(consumer, LIST_ENTRY(node, struct consumer_part, ready)) == leader)
+            return true;
+    return false;
+}
+
 /* Starts at most one request, since a call may change the list; true when it did. */
 static bool
 drive_once(struct client_consumer *consumer, int64_t now_ms, bool *waiting)
@@ -386,7 +397,8 @@ drive_once(struct client_consumer *consumer, int64_t now_ms, bool *waiting)
         if (leader < 0) {
             part_retry(part, true);
             *waiting = true;
-        } else if (look_up || !leader_is_busy(consumer, leader)) {
+        } else if (look_up ||
+                   (!leader_is_busy(consumer, leader) && !leader_has_buffered(consumer, leader))) {
             ask(consumer, leader, look_up, now_ms);
             return true;
         }

@@ -4,7 +4,7 @@
  * and give up afterwards what the new assignment leaves out, joining once more when that was
  * anything (KIP-429). Either way auto commit's debts are paid first, within the rebalance timeout.
  * Threads: the loop's. Errors: what passes goes back to SEEKING and joins again after a pause. */
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -253,9 +253,15 @@ struct lead {
     struct arena arena;
     struct client_assignor_member *members;
     int member_count;
-    struct str *topics; /* of all, may repeat */
+    struct str *topics; /* of all, in order */
     int topic_count;
 };
+
+static int
+compare_strs(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
 
 static enum err
 lead_read(struct lead *lead, const struct proto_join_group_response *response)
@@ -282,12 +288,14 @@ lead_read(struct lead *lead, const struct proto_join_group_response *response)
     for (int i = 0; i < count; i++)
         for (int j = 0; j < lead->members[i].topic_count; j++)
             lead->topics[at++] = lead->members[i].topics[j];
-    lead->topic_count = at;
+    qsort(lead->topics, (size_t)at, sizeof *lead->topics, compare_strs);
+    for (int i = 0; i < at; i++)
+        if (i == 0 || !str_eq(lead->topics[i], lead->topics[lead->topic_count - 1]))
+            lead->topics[lead->topic_count++] = lead->topics[i];
     return ERR_OK;
 }
 
-/* The topics as the metadata has them now, remembered in the group: names copied, without doubles.
- */
+/* The topics as the metadata has them now, remembered in the group; names copied. */
 static enum err
 lead_count(struct lead *lead)
 {
@@ -299,11 +307,6 @@ lead_count(struct lead *lead)
     if (group->lead_topics == NULL)
         return ERR_NOMEM;
     for (int i = 0; i < lead->topic_count; i++) {
-        bool seen = false;
-        for (int j = 0; !seen && j < group->lead_count; j++)
-            seen = str_eq(group->lead_topics[j].name, lead->topics[i]);
-        if (seen)
-            continue;
         const struct client_topic *topic = client_topic_find(group->opts.client, lead->topics[i]);
         struct client_assignor_topic *one = &group->lead_topics[group->lead_count];
         one->name = arena_str(&group->lead_arena, lead->topics[i]);
