@@ -1,6 +1,8 @@
 /* CreateTopics (19): decided by the controller; answered when this broker's own image has the
  * topics, so that a client may use them at once (kafka.md 8.52). */
+#include "base/limits.h"
 #include "broker/broker.h"
+#include "broker/cluster_view.h"
 #include "broker/forward.h"
 #include "proto/api_keys.h"
 #include "proto/create_topics_request.h"
@@ -28,9 +30,24 @@ fail(struct broker_req *req, enum proto_error code)
     return response;
 }
 
+enum { VERSION_CONFIGS = 5, CONFIG_BYTES = 4096 };
+
+/* Topics with configuration of their own are answered with all keys, each. */
+static void
+make_room(struct broker_req *req)
+{
+    const struct proto_create_topics_request *msg = req->msg;
+    size_t own = 0;
+    for (int32_t i = 0; i < msg->topics.count && req->version >= VERSION_CONFIGS; i++)
+        own += msg->topics.items[i].configs.count > 0;
+    if (own > 0 && req->arena->budget_bytes + own * CONFIG_BYTES <= LIMIT_REQUEST_ARENA_MAX)
+        broker_req_budget_add(req, own * CONFIG_BYTES);
+}
+
 static void
 handle(struct broker_req *req)
 {
+    make_room(req);
     broker_forward(req, fail);
 }
 

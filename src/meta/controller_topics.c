@@ -300,39 +300,64 @@ scaled(const struct meta_op *op, const struct config_def *def, struct meta_confi
     return value.value;
 }
 
-/* v5+: every key of the new topic, with the value that will be in force. */
+typedef struct proto_create_topics_response_creatable_topic_configs config_out;
+
+/* What is in force for a new topic that says nothing: worked out once for a request. */
+struct defaults {
+    config_out *items; /* sorted by name; NULL until needed */
+    int32_t count;
+};
+
 static enum err
-answer_configs(struct meta_op *op, const struct plan *plan)
+defaults_fill(struct meta_op *op, struct defaults *defaults)
 {
     size_t count;
     const struct config_def *defs = config_def_list(CONFIG_SCOPE_TOPIC, &count);
-    struct proto_create_topics_response_creatable_topic_configs *items =
-        arena_calloc(op->arena, count, sizeof *items);
-    int32_t used = 0;
+    config_out *items = arena_calloc(op->arena, count, sizeof *items);
     if (items == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < count; i++) {
         if (defs[i].internal)
             continue;
         struct meta_config_value value = meta_config_topic(
-            op->image, op->ctl->rules, op->ctl->node_id, plan->topic->name, str_of(defs[i].name));
-        for (int32_t j = 0; j < plan->configs.count; j++)
-            if (str_eq_z(plan->configs.changes[j].key, defs[i].name)) {
-                value.value = plan->configs.changes[j].result;
-                value.source = META_CONFIG_SOURCE_TOPIC;
-            }
-        items[used].name = str_of(defs[i].name);
-        items[used].value = str_is_null(value.value) ? STR_NULL : scaled(op, &defs[i], value);
-        items[used].config_source = (int8_t)value.source;
-        used++;
+            op->image, op->ctl->rules, op->ctl->node_id, STR(""), str_of(defs[i].name));
+        config_out *out = &items[defaults->count++];
+        out->name = str_of(defs[i].name);
+        out->value = str_is_null(value.value) ? STR_NULL : scaled(op, &defs[i], value);
+        out->config_source = (int8_t)value.source;
     }
-    plan->result->configs.items = items;
-    plan->result->configs.count = used;
+    defaults->items = items;
+    return ERR_OK;
+}
+
+/* v5+: every key of the new topic, with the value that will be in force. */
+static enum err
+answer_configs(struct meta_op *op, const struct plan *plan, struct defaults *defaults)
+{
+    enum err err = defaults->items == NULL ? defaults_fill(op, defaults) : ERR_OK;
+    if (err != ERR_OK)
+        return err;
+    plan->result->configs.items = defaults->items;
+    plan->result->configs.count = defaults->count;
+    if (plan->configs.count == 0)
+        return ERR_OK;
+    config_out *own = arena_calloc(op->arena, (size_t)defaults->count, sizeof *own);
+    if (own == NULL)
+        return ERR_NOMEM;
+    memcpy(own, defaults->items, (size_t)defaults->count * sizeof *own);
+    for (int32_t i = 0; i < defaults->count; i++)
+        for (int32_t j = 0; j < plan->configs.count; j++)
+            if (str_eq(plan->configs.changes[j].key, own[i].name)) {
+                own[i].value = plan->configs.changes[j].result;
+                own[i].config_source = META_CONFIG_SOURCE_TOPIC;
+            }
+    plan->result->configs.items = own;
     return ERR_OK;
 }
 
 static enum err
-judge_topic(struct meta_op *op, const struct meta_name *named, bool too_many, struct plan *plan)
+judge_topic(struct meta_op *op, const struct meta_name *named, bool too_many,
+    struct defaults *defaults, struct plan *plan)
 {
     plan->result->name = plan->topic->name;
     plan->result->configs.count = 0;
@@ -353,7 +378,7 @@ judge_topic(struct meta_op *op, const struct meta_name *named, bool too_many, st
     plan->result->topic_id = plan->id;
     plan->result->num_partitions = plan->partition_count;
     plan->result->replication_factor = plan->replica_count;
-    return op->req->version >= 5 ? answer_configs(op, plan) : ERR_OK;
+    return op->req->version >= 5 ? answer_configs(op, plan, defaults) : ERR_OK;
 }
 
 /* What all topics of a request add is bounded before the first is judged. */
@@ -380,6 +405,7 @@ meta_op_create_topics(struct meta_op *op, void *response)
     struct proto_create_topics_response *answer = response;
     int32_t count = request->topics.count;
     bool too_many = too_many_partitions(op, request);
+    struct defaults defaults = {NULL, 0};
     int64_t total = 0;
     struct meta_name *names;
     struct plan *plans = arena_calloc(op->arena, (size_t)count, sizeof *plans);
@@ -396,7 +422,7 @@ meta_op_create_topics(struct meta_op *op, void *response)
         struct plan *plan = &plans[answer->topics.count];
         plan->topic = &request->topics.items[i];
         plan->result = &answer->topics.items[answer->topics.count++];
-        enum err err = judge_topic(op, &names[i], too_many, plan);
+        enum err err = judge_topic(op, &names[i], too_many, &defaults, plan);
         if (err != ERR_OK)
             return err;
         /* One record each for the topic, its configurations and its partitions. */
