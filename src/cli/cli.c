@@ -63,6 +63,13 @@ find_in(const struct cli_command *const *list, int argc, char **argv, int *used)
     return NULL;
 }
 
+const struct cli_command *
+cli_find(const struct cli_command *const *more, int argc, char **argv, int *used)
+{
+    const struct cli_command *command = find_in(more, argc, argv, used);
+    return command != NULL ? command : find_in(cli_commands, argc, argv, used);
+}
+
 static bool
 is_family(const struct cli_command *const *list, const char *word)
 {
@@ -281,9 +288,7 @@ run_help(int argc, char **argv, const struct cli_command *const *more)
         return CLI_OK;
     }
     if (argc > 0)
-        command = find_in(more, argc, argv, &used);
-    if (argc > 0 && command == NULL)
-        command = find_in(cli_commands, argc, argv, &used);
+        command = cli_find(more, argc, argv, &used);
     if (command != NULL) {
         cli_help_command(stdout, command);
         return CLI_OK;
@@ -297,7 +302,7 @@ run_help(int argc, char **argv, const struct cli_command *const *more)
 int
 cli_main(int argc, char **argv, const struct cli_command *const *more)
 {
-    struct cli cli = {0};
+    struct cli cli = {.more = more};
     int used = 0;
     argc -= 1;
     argv += 1;
@@ -308,9 +313,7 @@ cli_main(int argc, char **argv, const struct cli_command *const *more)
     if (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 ||
         strcmp(argv[0], "-h") == 0)
         return run_help(argc - 1, argv + 1, more);
-    cli.command = find_in(more, argc, argv, &used);
-    if (cli.command == NULL)
-        cli.command = find_in(cli_commands, argc, argv, &used);
+    cli.command = cli_find(more, argc, argv, &used);
     if (cli.command != NULL)
         return run_command(&cli, argc - used, argv + used);
     if (!is_family(more, argv[0]) && !is_family(cli_commands, argv[0]))

@@ -59,6 +59,7 @@ struct cli_command {
 /* What a command was called with; lives for the call. */
 struct cli {
     const struct cli_command *command;
+    const struct cli_command *const *more; /* commands beside cli_commands; NULL: none */
     char **args;
     int arg_count;
     enum cli_format format;
@@ -84,6 +85,10 @@ struct cli {
 
 /* The whole program but `server`: parses, runs, returns the exit code. */
 int cli_main(int argc, char **argv, const struct cli_command *const *more);
+
+/* The command whose words are the first of argv; *used says how many. NULL: none. */
+const struct cli_command *cli_find(
+    const struct cli_command *const *more, int argc, char **argv, int *used);
 
 /* ---- options (options.c) ---- */
 

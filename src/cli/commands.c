@@ -40,5 +40,6 @@ const struct cli_command *const cli_commands[] = {
     &cli_bench_produce,
     &cli_bench_fetch,
     &cli_bench_e2e,
+    &cli_generate_completion,
     NULL,
 };

@@ -19,5 +19,6 @@ extern const struct cli_command cli_cluster_info, cli_cluster_quorum, cli_cluste
 extern const struct cli_command cli_produce, cli_consume;
 extern const struct cli_command cli_bench_produce, cli_bench_fetch, cli_bench_e2e;
 extern const struct cli_command cli_debug_dump_log;
+extern const struct cli_command cli_generate_completion;
 
 #endif

@@ -541,6 +541,36 @@ def leaders_are_elected_and_partitions_reassigned(server):
     says(run(server, "cluster", "reassign", "--plan", "/no/file", code=NOT_FOUND)[1], "no such file")
 
 
+@test
+def shells_are_offered_what_may_come_next(server):
+    def offered(*words, address=server):
+        return run(address, "generate", "completion", "bash", "--", *words)[0].split()
+    equal(offered("gr"), ["group"], "families")
+    check({"server", "topic", "produce", "help", "debug"} <= set(offered("")), offered(""))
+    equal(offered("group", "de"), ["describe", "delete-offsets", "delete"], "commands")
+    equal(offered("group", "seek", "--d"), ["--dry-run"], "options")
+    equal(offered("topic", "list", "--ou"), ["--output"], "shared options")
+    equal(offered("topic", "list", "-o", "j"), ["json"], "values")
+    equal(offered("config", "describe", "to"), ["topic"], "kinds")
+    equal(offered("config", "describe", "topic", "move"), ["moves"], "topics by kind")
+    equal(offered("topic", "describe", "live"), ["lives"], "topics")
+    equal(offered("topic", "describe", "lives", "-o", "json", "move"), ["moves"], "more topics")
+    equal(offered("group", "seek", "move"), ["mover"], "groups")
+    equal(offered("group", "seek", "mover", "--to", "start", "move"), ["moves"], "topics after the group")
+    equal(offered("consume", "moves", "--group", "mov"), ["mover"], "groups of an option")
+    nobody = f"127.0.0.1:{broker.free_port()}"
+    equal(offered("group", "describe", "-b", server.address, "mov", address=nobody), ["mover"], "the cluster that the words name")
+    equal(run(nobody, "generate", "completion", "bash", "--", "topic", "describe", "x", code=FAILED)[0], "", "no cluster")
+    for shell in ("bash", "zsh", "fish"):
+        says(run(server, "generate", "completion", shell)[0], f"moldau generate completion {'fish' if shell == 'fish' else 'bash'} --")
+    says(run(server, "generate", "completion", "bsh", code=USAGE)[1], "did you mean bash")
+    script = run(server, "generate", "completion", "bash")[0]
+    path = os.path.dirname(os.path.realpath(broker.binary()))
+    words = script + f"PATH={path}:$PATH MOLDAU_BROKERS={server.address}; export PATH MOLDAU_BROKERS; COMP_WORDS=(moldau group desc); COMP_CWORD=2; _moldau; " \
+        "echo ${COMPREPLY[@]}"
+    equal(subprocess.run(["bash", "-c", words], stdout=subprocess.PIPE, timeout=20).stdout, b"describe\n", "in a shell")
+
+
 # ---- formats ----
 
 @test
@@ -575,7 +605,12 @@ def long_work_shows_progress_on_a_terminal(server):
     done = subprocess.run([broker.binary(), "produce", "lines", "--rate", "20", "-b", server.address], input=b"x\n" * 20, stdout=subprocess.PIPE,
                           stderr=child, env=clean, timeout=30)
     os.close(child)
-    shown = os.read(parent, 1 << 16).decode()
+    shown = ""
+    try:
+        while part := os.read(parent, 1 << 16):
+            shown += part.decode()
+    except OSError:  # nothing is left, and nobody writes any more
+        pass
     os.close(parent)
     equal((done.returncode, done.stdout), (OK, b""), "exit code and standard output")
     shown = shown.split("\r")
