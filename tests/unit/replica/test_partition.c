@@ -713,6 +713,69 @@ append_and_fetch_in_steady_state_allocate_nothing(void **state)
     fixture_close(&f);
 }
 
+/* ---- what a coordinator does to its own log ---- */
+
+static enum proto_error
+trim(struct fixture *f, int64_t offset, int64_t needed, int32_t epoch, bool *done)
+{
+    const struct replica_trim trim = {.offset = offset, .needed = needed, .leader_epoch = epoch};
+    return replica_partition_trim(f->part, &trim, done);
+}
+
+static void
+a_trimmed_log_loses_whole_segments_when_what_is_needed_is_on_the_disk(void **state)
+{
+    struct fixture f;
+    struct log_config config;
+    int64_t end_offset;
+    bool done;
+
+    (void)state;
+    fixture_open(&f, false); /* the high watermark runs ahead of the disk */
+    append_ok(&f, 10);
+    assert_int_equal(
+        replica_partition_roll(f.part, 2, &end_offset), PROTO_ERROR_FENCED_LEADER_EPOCH);
+    assert_int_equal(replica_partition_roll(f.part, 3, &end_offset), PROTO_ERROR_NONE);
+    assert_int_equal(end_offset, 10);
+    append_ok(&f, 5);
+    log_config_default(&config);
+    config.cleanup_delete = false; /* DeleteRecords would be refused */
+    config.cleanup_compact = true;
+    replica_partition_set_config(f.part, &config, 1);
+    assert_int_equal(log_segment_count(f.log), 2);
+    assert_int_equal(trim(&f, 10, 16, 3, &done), PROTO_ERROR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(trim(&f, 10, 15, 2, &done), PROTO_ERROR_FENCED_LEADER_EPOCH);
+    assert_int_equal(trim(&f, 10, 15, 3, &done), PROTO_ERROR_NONE);
+    assert_false(done); /* a flush was asked for */
+    assert_int_equal(state_of(&f).log_start_offset, 0);
+    sim_run_ms(f.sim, 1000);
+    assert_int_equal(trim(&f, 10, 15, 3, &done), PROTO_ERROR_NONE);
+    assert_true(done);
+    assert_int_equal(state_of(&f).log_start_offset, 10);
+    replica_partition_retain(f.part);
+    assert_int_equal(log_segment_count(f.log), 1);
+    assert_int_equal(state_of(&f).log_end_offset, 15);
+    fixture_close(&f);
+}
+
+static void
+a_roll_that_fails_takes_the_partition_out_of_service(void **state)
+{
+    struct fixture f;
+    int64_t end_offset;
+
+    (void)state;
+    fixture_open(&f, true);
+    append_ok(&f, 10);
+    sim_run_ms(f.sim, 1000);
+    sim_host_fail_nth(f.host, SIM_OP_OPEN, 1, ERR_IO);
+    assert_int_equal(
+        replica_partition_roll(f.part, 3, &end_offset), PROTO_ERROR_KAFKA_STORAGE_ERROR);
+    assert_true(state_of(&f).offline);
+    assert_int_equal(f.failures_told, 1);
+    fixture_close(&f);
+}
+
 TEST_MAIN(cmocka_unit_test(high_watermark_waits_for_the_flush),
     cmocka_unit_test(without_ack_flush_the_high_watermark_is_the_end_at_once),
     cmocka_unit_test(one_flush_serves_every_append_before_it),
@@ -733,4 +796,6 @@ TEST_MAIN(cmocka_unit_test(high_watermark_waits_for_the_flush),
     cmocka_unit_test(fetch_checks_epochs_and_history),
     cmocka_unit_test(list_offsets_knows_the_special_times),
     cmocka_unit_test(latest_offset_is_not_told_before_the_new_leader_knows_it),
-    cmocka_unit_test(append_and_fetch_in_steady_state_allocate_nothing))
+    cmocka_unit_test(append_and_fetch_in_steady_state_allocate_nothing),
+    cmocka_unit_test(a_trimmed_log_loses_whole_segments_when_what_is_needed_is_on_the_disk),
+    cmocka_unit_test(a_roll_that_fails_takes_the_partition_out_of_service))
