@@ -16,7 +16,8 @@
 #include "proto/error_codes.h"
 
 enum {
-    POLL_MS = 200, /* how soon a signal is seen */
+    POLL_MS = 200,    /* how soon a signal is seen */
+    POLL_END_MS = 10, /* how soon the end is */
     BREATH_MS = 100,
     COMMIT_INTERVAL_MS = 5000,
     LEAVE_TIMEOUT_MS = 10000,
@@ -364,7 +365,8 @@ print_messages(struct consume *consume)
                 break;
             if (consume->exit_at_end && is_at_end(consume))
                 break;
-            err = client_consumer_poll(consume->consumer, POLL_MS, &message);
+            err = client_consumer_poll(
+                consume->consumer, consume->exit_at_end ? POLL_END_MS : POLL_MS, &message);
             if (err == ERR_TIMEOUT)
                 continue;
         }

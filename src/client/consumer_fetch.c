@@ -280,6 +280,8 @@ fill_fetch(struct consumer_fetch *fetch, int32_t leader, int32_t count, int64_t 
         slot->current_leader_epoch = -1;
         slot->fetch_offset = part->position;
         slot->partition_max_bytes = consumer->opts.partition_max_bytes;
+        if (part->end_offset < 0) /* the first answer tells where the end is: at once */
+            request->max_wait_ms = 0;
         struct str name = name_of(fetch, part);
         if (str_is_null(name))
             break; /* the rest comes with the next request */
