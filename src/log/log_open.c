@@ -408,7 +408,8 @@ open_files(struct log *log, const struct log_open_opts *opts)
     if (err == ERR_OK && !log->clean) {
         err = log_producers_load(log); /* also rebuilds the transaction indexes */
         log->txn_rebuild_from = INT64_MAX;
-        if (err == ERR_OK && log_end_offset(log) > 0)
+        /* Empty ones have nothing to lose, but what was cut off must be gone before new data. */
+        if (err == ERR_OK && (log_end_offset(log) > 0 || log_active(log)->dirty_file != NULL))
             err = log_flush_now(log);
     }
     return err;

@@ -45,6 +45,12 @@ static const struct regression REGRESSIONS[] = {
     {141, 1, "what a failed sync left in the page cache is written again before it counts"},
     {81, 1, "a log whose sync failed is whole after a restart and a power cut"},
     {375, 0, "a metadata append that fails inside the answer of another is canceled once"},
+    {2126, 0, "what stands behind a hole that a power cut left is cut off"},
+    {948, 2, "what stands behind a hole is cut off after a crash in recovery too"},
+    {1015, 0, "what a torn write left is gone from the disk before new data is written"},
+    {121, 7, "one rotten bit is not taken for a write that was lost"},
+    {25, 7, "a rotten header takes no directory out of service"},
+    {209, 9, "a rotten file of leader epochs is noticed after an unclean stop"},
 };
 
 /* What a seed's process reports. */

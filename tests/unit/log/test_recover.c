@@ -45,6 +45,24 @@ a_tail_cut_at_any_byte_goes_back_to_the_batch_before(void **state)
     fixture_fini(&fx);
 }
 
+/* Else a power cut could show its bytes through what is written there next. */
+static void
+what_is_cut_off_is_gone_before_anything_is_written(void **state)
+{
+    struct log_fixture fx;
+    (void)state;
+    fixture_init(&fx);
+    fixture_open(&fx, true, 0, 0);
+    fixture_add(&fx, 1, 40);
+    log_abandon(&fx.log);
+    fixture_cut(&fx, LOG0, 48);
+    fixture_open(&fx, false, 0, 0);
+    assert_int_equal(log_end_offset(fx.log), 0);
+    assert_int_equal(fixture_file_size(&fx, LOG0), 0);
+    assert_null(log_active(fx.log)->dirty_file);
+    fixture_fini(&fx);
+}
+
 static void
 a_zero_filled_tail_is_torn(void **state)
 {
@@ -530,6 +548,7 @@ arbitrary_bytes_are_never_served(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before),
+    cmocka_unit_test(what_is_cut_off_is_gone_before_anything_is_written),
     cmocka_unit_test(a_zero_filled_tail_is_torn),
     cmocka_unit_test(lost_sectors_within_unflushed_data_are_torn_even_if_more_follows),
     cmocka_unit_test(a_flipped_bit_is_corruption_and_nothing_is_cut),
