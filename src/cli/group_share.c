@@ -22,9 +22,9 @@ take_topics(struct cli *cli,
     for (int32_t t = 0; t < group->topics.count; t++) {
         struct str topic = arena_str(&cli->arena, group->topics.items[t].topic_name);
         for (int32_t p = 0; p < group->topics.items[t].partitions.count; p++) {
-            const struct
-                proto_describe_share_group_offsets_response_describe_share_group_offsets_response_partition
-                    *part = &group->topics.items[t].partitions.items[p];
+            /* Its generated name is longer than a line may be. */
+            const __typeof__(*group->topics.items[t].partitions.items) *part =
+                &group->topics.items[t].partitions.items[p];
             if (part->error_code != 0)
                 return cli_fail_code(cli, topic, part->error_code, part->error_message);
             if (part->start_offset >= 0) /* else nobody has read it yet */
