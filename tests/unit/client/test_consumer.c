@@ -275,6 +275,35 @@ a_position_out_of_range_starts_over_or_stops(void **state)
     }
 }
 
+/* Otherwise it would wait at the broker for the idle one, and the other could not go on. */
+static void
+nothing_is_asked_for_while_something_is_there(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    setup(&f);
+    start(&f, 0);
+    assert_int_equal(client_consumer_assign(f.consumer, STR("t"), 1, 7), ERR_OK);
+    assert_int_equal(take(&f), ERR_AGAIN);
+    struct fake_request *request = fake_expect(&f.fake, FETCH);
+    const struct proto_fetch_request *message = request->message;
+    assert_int_equal(message->topics.count, 2);
+    assert_int_equal(message->max_wait_ms, 0); /* the ends are not known yet */
+    list_push(&f.fake.held, &request->link);
+    add_batch(&f, 0, 2, -1);
+    answer_fetch(&f, 0, &(struct answer){.end = 2});
+    fake_expect_none(&f.fake, FETCH, 1000);
+    expect_offset(&f, 0);
+    fake_expect_none(&f.fake, FETCH, 1000);
+    expect_offset(&f, 1);
+    assert_int_equal(take(&f), ERR_AGAIN);
+    request = fake_expect(&f.fake, FETCH);
+    message = request->message;
+    assert_int_equal(message->topics.count, 2);
+    fake_ignore(request);
+    teardown(&f);
+}
+
 static void
 a_leader_that_moved_is_followed(void **state)
 {
@@ -335,6 +364,7 @@ TEST_MAIN(cmocka_unit_test(records_come_in_order_from_the_position_on),
     cmocka_unit_test(an_answer_for_another_position_is_dropped),
     cmocka_unit_test(a_partition_may_go_while_its_answer_is_on_its_way),
     cmocka_unit_test(a_position_out_of_range_starts_over_or_stops),
+    cmocka_unit_test(nothing_is_asked_for_while_something_is_there),
     cmocka_unit_test(a_leader_that_moved_is_followed),
     cmocka_unit_test(a_damaged_batch_stops_its_partition),
     cmocka_unit_test(a_batch_cut_off_at_the_end_is_fetched_again))
