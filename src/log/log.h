@@ -246,11 +246,11 @@ struct log_open_opts {
     struct str topic;
     int32_t partition;
     const struct log_config *config;
-    bool clean;                     /* closed cleanly: data is not checked */
-    int64_t recovery_point;         /* checkpointed; 0 when unknown */
-    int64_t start_offset;           /* checkpointed; 0 when unknown */
-    int64_t high_watermark;         /* checkpointed; 0 when unknown */
-    int64_t cleaned_end;            /* compacted up to here, as Kafka's cleaner noted; 0 */
+    bool clean;             /* closed cleanly: data is not checked */
+    int64_t recovery_point; /* checkpointed; 0 when unknown */
+    int64_t start_offset;   /* checkpointed; 0 when unknown */
+    int64_t high_watermark; /* checkpointed; 0 when unknown */
+    int64_t cleaned_end;    /* compacted up to here, as Kafka's cleaner noted; 0 */
     /* Every segment above the recovery point was begun by this module: where one begins above the
      * end of the one before, something was lost. */
     bool gaps_are_losses;

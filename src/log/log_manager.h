@@ -1,7 +1,8 @@
 /* log/log_manager.h - the log directories of a node and every log in them.
  *
  * Files of a directory that it keeps: .lock, meta.properties, .kafka_cleanshutdown, moldau-in-use
- * and the four checkpoints. A directory whose disk fails goes offline with all its logs; the others go on.
+ * and the four checkpoints. A directory whose disk fails goes offline with all its logs; the others
+ * go on.
  *
  * Threads: any thread unless said otherwise; one mutex (rank LOG_MANAGER, below PARTITION: do not
  * call these with a partition's lock held, except those marked "under lock"). A `struct log` is

@@ -349,7 +349,7 @@ what_kafkas_cleaner_noted_is_kept_and_true(void **state)
     log_manager_checkpoint(mgr);
     log_manager_close(&mgr, -1);
     assert_false(exists(&fx, "d0/cleaner-offset-checkpoint")); /* we begin none */
-    write_file(&fx, name, ""); /* as Kafka begins it */
+    write_file(&fx, name, "");                                 /* as Kafka begins it */
     mgr = open_manager(&fx);
     log_manager_checkpoint(mgr);
     log_manager_close(&mgr, -1);
