@@ -477,10 +477,13 @@ group_step(struct client_group *group)
     group->stepping = false;
 }
 
+/* The timer ends the pause, not the clock: the loop's is as old as its turn. */
 static void
 step_fire(struct loop_timer *timer)
 {
-    group_step(CONTAINER_OF(timer, struct client_group, step_timer));
+    struct client_group *group = CONTAINER_OF(timer, struct client_group, step_timer);
+    group->retry_ms = 0;
+    group_step(group);
 }
 
 /* ---- life ---- */

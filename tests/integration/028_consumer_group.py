@@ -114,7 +114,11 @@ class Group:
         return sorted(len(row["partitions"] or []) for row in rows)
 
     def stable(self, *shares, timeout_s=40):
-        eventually(lambda: self.shares() == sorted(shares), timeout_s, f"shares {shares}", 0.2)
+        try:
+            eventually(lambda: self.shares() == sorted(shares), timeout_s, f"shares {shares}", 0.2)
+        except AssertionError as e:
+            said = [(m.process.poll(), len(m.lines()), open(m.err.name).read()) for m in self.members]
+            raise AssertionError(f"{e}; members: {said}; {moldau(self.server, 'group', 'describe', self.name, ok=False)}")
 
     def seen(self):
         return [v for member in self.members for v in member.values()]
