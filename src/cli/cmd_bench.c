@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/bench_load.h"
+#include "bench/load.h"
 #include "cli/commands.h"
 #include "proto/error_codes.h"
 

@@ -1,10 +1,10 @@
-/* cli/bench_load.h - drives brokers with prebuilt requests over many connections, and measures.
+/* bench/load.h - drives brokers with prebuilt requests over many connections, and measures.
  *
  * Closed: every connection keeps in_flight requests on their way. Open: requests are due at a
  * steady rate, whether or not the broker keeps up; a latency counts from when its request was due,
  * so a stall is seen by all that it delayed. The sender then never sleeps: it takes a core. */
-#ifndef CLI_BENCH_LOAD_H
-#define CLI_BENCH_LOAD_H
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "base/err.h"
-#include "cli/bench_histogram.h"
+#include "bench/histogram.h"
 #include "client/client.h"
 #include "wire/compress.h"
 

@@ -1,6 +1,6 @@
-/* cli/bench_histogram.h - latencies in buckets of 1.6 % width, for percentiles. */
-#ifndef CLI_BENCH_HISTOGRAM_H
-#define CLI_BENCH_HISTOGRAM_H
+/* bench/histogram.h - latencies in buckets of 1.6 % width, for percentiles. */
+#ifndef BENCH_HISTOGRAM_H
+#define BENCH_HISTOGRAM_H
 
 #include <stdint.h>
 

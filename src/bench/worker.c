@@ -1,7 +1,7 @@
-/* cli/bench_worker.c - one connection of the load: sends prebuilt requests, counts answers. */
+/* bench/worker.c - one connection of the load: sends prebuilt requests, counts answers. */
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "cli/bench_load_priv.h"
+#include "bench/load_priv.h"
 #include "proto/fetch_request.h"
 #include "proto/fetch_response.h"
 #include "proto/produce_request.h"

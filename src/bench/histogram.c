@@ -1,5 +1,5 @@
-/* cli/bench_histogram.c - log-linear buckets. */
-#include "cli/bench_histogram.h"
+/* bench/histogram.c - log-linear buckets. */
+#include "bench/histogram.h"
 
 #include "base/assert.h"
 

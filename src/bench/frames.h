@@ -1,6 +1,6 @@
-/* cli/bench_frames.h - requests encoded once, to be sent many times with little changed. */
-#ifndef CLI_BENCH_FRAMES_H
-#define CLI_BENCH_FRAMES_H
+/* bench/frames.h - requests encoded once, to be sent many times with little changed. */
+#ifndef BENCH_FRAMES_H
+#define BENCH_FRAMES_H
 
 #include <stdint.h>
 

@@ -1,12 +1,12 @@
-/* cli/bench_load_priv.h - the load's parts, for bench_load.c and bench_worker.c. */
-#ifndef CLI_BENCH_LOAD_PRIV_H
-#define CLI_BENCH_LOAD_PRIV_H
+/* bench/load_priv.h - the load's parts, for load.c and worker.c. */
+#ifndef BENCH_LOAD_PRIV_H
+#define BENCH_LOAD_PRIV_H
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
-#include "cli/bench_frames.h"
-#include "cli/bench_load.h"
+#include "bench/frames.h"
+#include "bench/load.h"
 #include "client/conn.h"
 
 struct bench_part {
@@ -67,7 +67,7 @@ struct bench_load {
     enum err err;
 };
 
-/* bench_worker.c */
+/* worker.c */
 MUST_USE enum err bench_worker_open(struct bench_worker *worker, int32_t node_id);
 void bench_worker_close(struct bench_worker *worker);
 /* Sends as many requests as it may now (closed), due now. */
@@ -75,7 +75,7 @@ void bench_worker_fill(struct bench_worker *worker);
 /* One request, due then; false when all of its requests are on their way. */
 bool bench_worker_send(struct bench_worker *worker, int64_t due_ns);
 
-/* bench_load.c: an answer came (or the load's end): there may be something to send, or nothing left
+/* load.c: an answer came (or the load's end): there may be something to send, or nothing left
  * to wait for. */
 void bench_load_progress(struct bench_load *load, struct bench_worker *worker);
 void bench_load_fail(struct bench_load *load, enum err err, const char *what);

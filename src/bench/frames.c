@@ -1,5 +1,5 @@
-/* cli/bench_frames.c - encodes the bench's requests through the codec, once each. */
-#include "cli/bench_frames.h"
+/* bench/frames.c - encodes the bench's requests through the codec, once each. */
+#include "bench/frames.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"

@@ -1,8 +1,8 @@
 /* The bench's percentiles, and its requests that are changed after they were encoded. */
 #include "base/alloc.h"
 #include "base/arena.h"
-#include "cli/bench_frames.h"
-#include "cli/bench_histogram.h"
+#include "bench/frames.h"
+#include "bench/histogram.h"
 #include "proto/fetch_request.h"
 #include "proto/produce_request.h"
 #include "proto/request_header.h"

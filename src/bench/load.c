@@ -1,14 +1,14 @@
-/* cli/bench_load.c - the load's phases: metadata, connections, warm-up, measurement, end.
+/* bench/load.c - the load's phases: metadata, connections, warm-up, measurement, end.
  *
  * Invariants: I1 what counts is only what was answered between on_begin and on_end. I2 in the open
  * schedule request number i is due at its own time whatever happened before it. */
-#include "cli/bench_load.h"
+#include "bench/load.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "cli/bench_load_priv.h"
+#include "bench/load_priv.h"
 #include "proto/list_offsets_request.h"
 #include "proto/list_offsets_response.h"
 
