@@ -48,6 +48,7 @@ static const struct regression REGRESSIONS[] = {
     {2126, 0, "what stands behind a hole that a power cut left is cut off"},
     {948, 2, "what stands behind a hole is cut off after a crash in recovery too"},
     {1015, 0, "what a torn write left is gone from the disk before new data is written"},
+    {7736, 0, "no batch overtakes those of a connection that broke"},
     {121, 7, "one rotten bit is not taken for a write that was lost"},
     {25, 7, "a rotten header takes no directory out of service"},
     {209, 9, "a rotten file of leader epochs is noticed after an unclean stop"},
