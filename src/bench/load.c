@@ -255,8 +255,8 @@ ask_offset(struct bench_load *load, struct bench_part *part, struct client_call 
     return ERR_OK;
 }
 
-/* Where a partition begins (for fetching) or ends (for reading what comes); a topic made just now
- * may take its leaders a moment. */
+/* Where a partition begins (for fetching) or ends; a topic made just now may take its leaders a
+ * moment, and nothing is sent before they answer. */
 static enum err
 look_up_offset(struct bench_load *load, struct bench_part *part)
 {
@@ -350,7 +350,7 @@ bench_load_run(const struct bench_opts *opts, struct bench_result *result, const
     enum err err = load_parts(&load);
     if (err == ERR_OK && opts->kind != BENCH_FETCH)
         err = load_frames(&load);
-    for (int i = 0; err == ERR_OK && opts->kind != BENCH_PRODUCE && i < load.part_count; i++)
+    for (int i = 0; err == ERR_OK && i < load.part_count; i++)
         err = look_up_offset(&load, &load.parts[i]);
     if (err == ERR_OK)
         err = open_workers(&load);
