@@ -36,7 +36,7 @@ replica_partition_new(const struct replica_partition_opts *opts, struct replica_
     part->cleanup_delete = true;
     atomic_init(&part->refs, 1);
     mutex_init(&part->mutex, MUTEX_RANK_PARTITION);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < REPLICA_WATERMARK_COUNT; i++)
         list_init(&part->waiters[i]);
     replica_flush_init(part);
     if (part->log != NULL) {
@@ -68,7 +68,7 @@ replica_partition_unref(struct replica_partition **part_ref)
     ASSERT(before > 0);
     if (before > 1)
         return;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < REPLICA_WATERMARK_COUNT; i++)
         ASSERT(list_empty(&part->waiters[i]));
     ASSERT(part->flush_state == REPLICA_FLUSH_CLEAN);
     mutex_fini(&part->mutex);
@@ -228,13 +228,6 @@ replica_waiter_init(struct replica_waiter *waiter, enum replica_watermark which,
     waiter->armed = false;
 }
 
-/* For more than was appended, and not only for what was appended to be flushed or replicated. */
-static bool
-awaits_records(const struct replica_partition *part, const struct replica_waiter *waiter)
-{
-    return waiter->offset > log_end_offset(part->log);
-}
-
 bool
 replica_partition_wait(struct replica_partition *part, int32_t leader_epoch,
     struct replica_waiter *waiter, enum replica_wake *why)
@@ -251,7 +244,8 @@ replica_partition_wait(struct replica_partition *part, int32_t leader_epoch,
         *why = REPLICA_WAKE_RESIGNED;
     } else if (watermark(part, waiter->watermark) >= waiter->offset) {
         *why = REPLICA_WAKE_REACHED;
-    } else if (atomic_load(&part->shared->closing) && awaits_records(part, waiter)) {
+    } else if (atomic_load(&part->shared->closing) &&
+               waiter->offset > log_end_offset(part->log)) { /* not only to be flushed */
         *why = REPLICA_WAKE_RESIGNED;
     } else {
         waiter->armed = true;
@@ -279,18 +273,14 @@ replica_partition_cancel(struct replica_partition *part, struct replica_waiter *
     return armed;
 }
 
+/* Takes the waiters for offsets from..to. */
 static void
-collect_reached(struct replica_partition *part, enum replica_watermark which, struct list *woken)
+collect(struct replica_partition *part, enum replica_watermark which, int64_t from, int64_t to,
+    struct list *woken)
 {
-    struct list *waiters = &part->waiters[which];
-    int64_t at;
-
-    if (list_empty(waiters))
-        return;
-    at = watermark(part, which);
-    LIST_FOREACH (waiters, node) {
+    LIST_FOREACH (&part->waiters[which], node) {
         struct replica_waiter *waiter = LIST_ENTRY(node, struct replica_waiter, link);
-        if (waiter->offset > at)
+        if (waiter->offset < from || waiter->offset > to)
             continue;
         list_remove(node);
         list_push(woken, node);
@@ -299,13 +289,23 @@ collect_reached(struct replica_partition *part, enum replica_watermark which, st
 }
 
 static void
+collect_reached(struct replica_partition *part, enum replica_watermark which, struct list *woken)
+{
+    if (!list_empty(&part->waiters[which]))
+        collect(part, which, INT64_MIN, watermark(part, which), woken);
+}
+
+static void
+collect_above(struct replica_partition *part, int64_t offset, struct list *woken)
+{
+    for (int i = 0; i < REPLICA_WATERMARK_COUNT; i++)
+        collect(part, (enum replica_watermark)i, offset, INT64_MAX, woken);
+}
+
+static void
 collect_all(struct replica_partition *part, struct list *woken)
 {
-    for (int i = 0; i < 3; i++) {
-        LIST_FOREACH (&part->waiters[i], node)
-            LIST_ENTRY(node, struct replica_waiter, link)->armed = false;
-        list_splice(woken, &part->waiters[i]);
-    }
+    collect_above(part, INT64_MIN, woken);
 }
 
 void
@@ -314,15 +314,8 @@ replica_partition_release_readers(struct replica_partition *part)
     struct list woken;
     list_init(&woken);
     mutex_lock(&part->mutex);
-    for (int i = 0; part->log != NULL && i < 3; i++)
-        LIST_FOREACH (&part->waiters[i], node) {
-            struct replica_waiter *waiter = LIST_ENTRY(node, struct replica_waiter, link);
-            if (!awaits_records(part, waiter))
-                continue;
-            list_remove(node);
-            list_push(&woken, node);
-            waiter->armed = false;
-        }
+    if (part->log != NULL)
+        collect_above(part, log_end_offset(part->log) + 1, &woken);
     mutex_unlock(&part->mutex);
     replica_waiters_fire(&woken, REPLICA_WAKE_RESIGNED);
 }

@@ -66,6 +66,7 @@ enum replica_watermark {
     REPLICA_WATERMARK_LSO, /* read_committed consumers */
     REPLICA_WATERMARK_LEO, /* followers */
 };
+enum { REPLICA_WATERMARK_COUNT = REPLICA_WATERMARK_LEO + 1 };
 
 enum replica_wake {
     REPLICA_WAKE_REACHED,  /* the watermark is at the offset or beyond */

@@ -72,8 +72,8 @@ struct replica_partition {
     bool cleanup_delete;
     bool flush_timed; /* flush.ms is set */
     int64_t high_watermark;
-    int64_t flushed_offset; /* everything below is on stable storage */
-    struct list waiters[3]; /* by enum replica_watermark */
+    int64_t flushed_offset;                       /* everything below is on stable storage */
+    struct list waiters[REPLICA_WATERMARK_COUNT]; /* by enum replica_watermark */
     struct replica_follower *followers;
     int32_t follower_count;
     enum replica_flush_state flush_state;
