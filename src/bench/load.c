@@ -9,12 +9,11 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "bench/load_priv.h"
-#include "proto/list_offsets_request.h"
-#include "proto/list_offsets_response.h"
+#include "client/consumer.h"
+#include "client/lookup.h"
 
-enum { READY_TIMEOUT_MS = 20000, DRAIN_TIMEOUT_MS = 10000, CALL_ARENA = 1 << 20 };
+enum { READY_TIMEOUT_MS = 20000, DRAIN_TIMEOUT_MS = 10000 };
 enum { BATCH_BYTES_MAX = 100 << 20, FRAME_BYTES_MAX = 101 << 20 };
-enum { LEADER_TRIES = 50, LEADER_WAIT_MS = 100 };
 #define NS_PER_S 1e9
 
 static int64_t
@@ -222,57 +221,25 @@ load_frames(struct bench_load *load)
     return err;
 }
 
-/* One ListOffsets request; a broker that does not lead the partition yet answers AGAIN. */
+/* Where every partition begins (for fetching) or ends. Nothing is sent before this was answered:
+ * the leaders of a topic made just now may take a moment. */
 static enum err
-ask_offset(struct bench_load *load, struct bench_part *part, struct client_call *call)
+look_up_offsets(struct bench_load *load)
 {
-    struct proto_list_offsets_request request;
-    struct proto_list_offsets_request_list_offsets_topic topic;
-    struct proto_list_offsets_request_list_offsets_partition asked;
-    proto_init(&proto_list_offsets_request_schema, &request);
-    proto_init(&proto_list_offsets_request_list_offsets_topic_schema, &topic);
-    proto_init(&proto_list_offsets_request_list_offsets_partition_schema, &asked);
-    asked.partition_index = part->index;
-    asked.timestamp = load->opts.kind == BENCH_FETCH ? -2 : -1;
-    topic.name = load->opts.topic;
-    topic.partitions.items = &asked;
-    topic.partitions.count = 1;
-    request.topics.items = &topic;
-    request.topics.count = 1;
-    call->request = &request;
-    enum err err = client_call_wait(load->opts.client, call);
-    if (err != ERR_OK)
-        return err;
-    const struct proto_list_offsets_response *response = call->response;
-    if (response->topics.count != 1 || response->topics.items[0].partitions.count != 1)
-        return ERR_CORRUPT;
-    const struct proto_list_offsets_response_list_offsets_partition_response *answer =
-        &response->topics.items[0].partitions.items[0];
-    bool refresh;
-    if (answer->error_code != 0)
-        return client_error_is_retriable(answer->error_code, &refresh) ? ERR_AGAIN : ERR_INVALID;
-    part->offset = part->start = answer->offset;
-    return ERR_OK;
-}
-
-/* Where a partition begins (for fetching) or ends; a topic made just now may take its leaders a
- * moment, and nothing is sent before they answer. */
-static enum err
-look_up_offset(struct bench_load *load, struct bench_part *part)
-{
-    const bool never = false;
-    struct client_call call;
-    enum err err = ERR_AGAIN;
-    client_call_init(&call, CALL_ARENA);
-    call.target = CLIENT_TARGET_NODE;
-    call.node_id = part->leader;
-    call.key = PROTO_LIST_OFFSETS_REQUEST_KEY;
-    for (int tries = 0; err == ERR_AGAIN && tries < LEADER_TRIES; tries++) {
-        if (tries > 0)
-            (void)client_run_until(load->opts.client, &never, LEADER_WAIT_MS);
-        err = ask_offset(load, part, &call);
-    }
-    client_call_fini(&call);
+    struct client_lookup_target *targets = mem_calloc((size_t)load->part_count, sizeof *targets);
+    if (targets == NULL)
+        return ERR_NOMEM;
+    for (int i = 0; i < load->part_count; i++)
+        targets[i] = (struct client_lookup_target){.topic = load->opts.topic,
+            .partition = load->parts[i].index,
+            .timestamp =
+                load->opts.kind == BENCH_FETCH ? CLIENT_OFFSET_EARLIEST : CLIENT_OFFSET_LATEST};
+    struct client_lookup_opts opts = {
+        .client = load->opts.client, .targets = targets, .count = load->part_count};
+    enum err err = client_lookup_wait(&opts);
+    for (int i = 0; err == ERR_OK && i < load->part_count; i++)
+        load->parts[i].offset = load->parts[i].start = targets[i].offset;
+    mem_free(targets);
     return err;
 }
 
@@ -350,8 +317,8 @@ bench_load_run(const struct bench_opts *opts, struct bench_result *result, const
     enum err err = load_parts(&load);
     if (err == ERR_OK && opts->kind != BENCH_FETCH)
         err = load_frames(&load);
-    for (int i = 0; err == ERR_OK && i < load.part_count; i++)
-        err = look_up_offset(&load, &load.parts[i]);
+    if (err == ERR_OK)
+        err = look_up_offsets(&load);
     if (err == ERR_OK)
         err = open_workers(&load);
     if (err == ERR_OK)
