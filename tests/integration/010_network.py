@@ -4,13 +4,13 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
+import cli
 import tap
 from tap import Skip, check, equal, test
 
@@ -76,8 +76,7 @@ def connections_above_the_limit_are_closed_and_the_rest_served(server):
 def requests_on_their_way_are_answered_before_a_stop(server):
     """A fetch that waits is answered at once when the node is told to stop."""
     topic = b"waits"
-    made = subprocess.run([broker.binary(), "topic", "create", "waits", "-b", server.address], capture_output=True, text=True)
-    equal(made.returncode, 0, made.stderr)
+    cli.run(server, "topic", "create", "waits")
     fetch = struct.pack(">iiiib", -1, 20000, 1, 1 << 20, 0) + struct.pack(">ih", 1, len(topic)) + topic + struct.pack(
         ">iiqi", 1, 0, 0, 1 << 20)
     answers = []
@@ -100,9 +99,7 @@ def requests_on_their_way_are_answered_before_a_stop(server):
 
 @test
 def a_start_tells_whether_the_stop_was_clean(server):
-    load = subprocess.run([broker.binary(), "bench", "produce", "waits", "-w", "0", "--requests", "20", "-b", server.address],
-                          capture_output=True, text=True)
-    equal(load.returncode, 0, load.stderr)
+    cli.run(server, "bench", "produce", "waits", "-w", "0", "--requests", "20")
     server.kill9()
     server.start()
     check("log loaded logs=1 clean_stop=false recovered=1" in server.log_tail(8), server.log_tail(8))

@@ -1,35 +1,25 @@
 #!/usr/bin/env python3
 """moldau bench over a real broker: what it counts is what the topic holds; no load without a topic."""
-import json
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
+import cli
 import tap
 from tap import check, equal, test
 
 
-def run(server, *args):
-    command = [broker.binary(), *args, "-b", server.address]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
 def measured(server, *args):
-    done = run(server, "bench", *args, "--cpu", str(server.proc.pid), "-o", "json")
-    equal(done.returncode, 0, done.stderr)
-    return json.loads(done.stdout)
+    return cli.js(server, "bench", *args, "--cpu", server.proc.pid)
 
 
 def create(server, topic, partitions):
-    equal(run(server, "topic", "create", topic, "-p", str(partitions)).returncode, 0, "create")
+    cli.run(server, "topic", "create", topic, "-p", partitions)
 
 
 def records_in(server, topic):
-    done = run(server, "consume", topic, "-O", "start", "-e", "-f", "%p\\n")
-    equal(done.returncode, 0, done.stderr)
-    return len(done.stdout.splitlines())
+    return len(cli.run(server, "consume", topic, "-O", "start", "-e", "-f", "%p\\n")[0].splitlines())
 
 
 @test
@@ -68,16 +58,15 @@ def compressed_batches_are_taken(server):
 
 @test
 def what_cannot_be_measured_is_said(server):
-    done = run(server, "bench", "produce", "nowhere")
-    check(done.returncode != 0 and "moldau topic create" in done.stderr, done.stderr)
+    err = cli.run(server, "bench", "produce", "nowhere", code=cli.FAILED)[1]
+    check("moldau topic create" in err, err)
     for args, word in ((("produce", "t", "-a", "0"), "--acks"), (("produce", "t", "--cpu", "0"), "--cpu"),
                        (("produce", "t", "-z", "rar"), "--compression"), (("fetch", "t", "-n", "0"), "--connections")):
-        done = run(server, "bench", *args)
-        equal(done.returncode, 2, f"exit code of {args}")
-        check(word in done.stderr, done.stderr)
+        err = cli.run(server, "bench", *args, code=cli.USAGE)[1]
+        check(word in err, err)
     create(server, "empty", 1)
-    done = run(server, "bench", "fetch", "empty", "-t", "1")
-    check(done.returncode != 0 and "no records" in done.stderr, done.stderr)
+    err = cli.run(server, "bench", "fetch", "empty", "-t", "1", code=cli.FAILED)[1]
+    check("no records" in err, err)
 
 
 if __name__ == "__main__":

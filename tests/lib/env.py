@@ -39,16 +39,36 @@ def run(*command, **options):
     return done.stdout
 
 
-def in_venv(name, *packages):
-    """Runs this program again inside a Python environment that has the packages (exact versions)."""
-    if os.environ.get("MOLDAU_TEST_VENV") == name:
-        return
-
+def venv_python(name, *packages):
+    """The interpreter of a Python environment that has the packages (exact versions)."""
     def make(directory):
         run(sys.executable, "-m", "venv", directory, timeout_s=300)
         run(os.path.join(directory, "bin/pip"), "install", "-q", "--disable-pip-version-check", *packages, timeout_s=600)
+    return os.path.join(once(name, make), "bin/python3")
 
-    python = os.path.join(once(name, make), "bin/python3")
+
+def node_modules(package_json):
+    """The directory with what that package.json names, installed once."""
+    def make(directory):
+        shutil.copy(package_json, directory)
+        run("npm", "install", "--no-audit", "--no-fund", "--silent", cwd=directory, timeout_s=300)
+    need("node", "npm")
+    return os.path.join(once("npm", make), "node_modules")
+
+
+def go_program(name, source):
+    """The Go module in `source` built; its path."""
+    need("go")
+    program = os.path.join(CACHE, name)
+    run("go", "build", "-o", program, ".", cwd=source, timeout_s=400)
+    return program
+
+
+def in_venv(name, *packages):
+    """Runs this program again inside venv_python."""
+    if os.environ.get("MOLDAU_TEST_VENV") == name:
+        return
+    python = venv_python(name, *packages)
     os.execve(python, [python, *sys.argv], {**os.environ, "MOLDAU_TEST_VENV": name})
 
 
