@@ -109,6 +109,23 @@ drain_done(struct loop_task *task)
     loop_quit(CONTAINER_OF(task, struct drain, task)->loop);
 }
 
+/* A loop of its own that this thread runs until the task is posted to it. */
+static bool
+drain_begin(struct drain *drain, struct node *node, const char *name)
+{
+    if (loop_new(node->opts.env, name, &drain->loop) != ERR_OK)
+        return false;
+    loop_task_init(&drain->task, drain_done);
+    return true;
+}
+
+static void
+drain_wait(struct drain *drain)
+{
+    loop_run_here(drain->loop);
+    loop_free(&drain->loop);
+}
+
 static void
 on_net_stopped(void *ctx)
 {
@@ -116,17 +133,14 @@ on_net_stopped(void *ctx)
     loop_post(drain->loop, &drain->task);
 }
 
-/* Waits for the network on a loop of its own, which this thread runs. */
 static void
 drain_net(struct node *node, int64_t drain_ms)
 {
     struct drain drain;
-    if (loop_new(node->opts.env, "stop", &drain.loop) != ERR_OK)
+    if (!drain_begin(&drain, node, "stop"))
         return;
-    loop_task_init(&drain.task, drain_done);
     net_server_stop(node->net, drain_ms, on_net_stopped, &drain);
-    loop_run_here(drain.loop);
-    loop_free(&drain.loop);
+    drain_wait(&drain);
 }
 
 /* A last heartbeat that fences this broker, so that whoever runs this directory next does not take
@@ -152,9 +166,8 @@ leave_cluster(struct node *node)
 {
     struct leave leave;
     int64_t broker_epoch = node_metadata_broker_epoch(node->metadata);
-    if (broker_epoch < 0 || loop_new(node->opts.env, "leave", &leave.drain.loop) != ERR_OK)
+    if (broker_epoch < 0 || !drain_begin(&leave.drain, node, "leave"))
         return;
-    loop_task_init(&leave.drain.task, drain_done);
     arena_init(&leave.arena, LEAVE_ARENA);
     proto_init(&proto_broker_heartbeat_request_schema, &leave.heartbeat);
     leave.heartbeat.broker_id = node->node_id;
@@ -169,8 +182,7 @@ leave_cluster(struct node *node)
         .principal = STR("User:ANONYMOUS"),
         .done = on_left};
     meta_port_submit(node_metadata_port(node->metadata), &leave.request);
-    loop_run_here(leave.drain.loop);
-    loop_free(&leave.drain.loop);
+    drain_wait(&leave.drain);
     arena_fini(&leave.arena);
 }
 
@@ -179,12 +191,10 @@ static void
 settle_metadata(struct node *node)
 {
     struct drain drain;
-    if (loop_new(node->opts.env, "settle", &drain.loop) != ERR_OK)
+    if (!drain_begin(&drain, node, "settle"))
         return;
-    loop_task_init(&drain.task, drain_done);
     node_metadata_settle(node->metadata, drain.loop, &drain.task);
-    loop_run_here(drain.loop);
-    loop_free(&drain.loop);
+    drain_wait(&drain);
 }
 
 static void
