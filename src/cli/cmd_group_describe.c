@@ -231,6 +231,22 @@ any_ok(const struct cli *cli, const struct gathered *all)
     return false;
 }
 
+static void
+all_members(struct cli *cli, struct output *out, const struct gathered *all)
+{
+    for (int i = 0; i < cli->arg_count; i++)
+        if (all[i].ok)
+            print_members(out, &all[i].group);
+}
+
+static void
+all_lags(struct cli *cli, struct output *out, const struct gathered *all)
+{
+    for (int i = 0; i < cli->arg_count; i++)
+        if (all[i].ok)
+            print_lag(out, &all[i].group, all[i].rows, all[i].row_count);
+}
+
 static int
 run_describe(struct cli *cli)
 {
@@ -245,13 +261,9 @@ run_describe(struct cli *cli)
         if (all[i].ok)
             print_group(&out, &all[i].group);
     output_rows(&out, "members", member_columns, COUNT_OF(member_columns));
-    for (int i = 0; i < cli->arg_count; i++)
-        if (all[i].ok)
-            print_members(&out, &all[i].group);
+    all_members(cli, &out, all);
     output_rows(&out, "offsets", lag_columns, COUNT_OF(lag_columns));
-    for (int i = 0; i < cli->arg_count; i++)
-        if (all[i].ok)
-            print_lag(&out, &all[i].group, all[i].rows, all[i].row_count);
+    all_lags(cli, &out, all);
     int end = output_end(&out);
     return worst != CLI_OK ? worst : end;
 }
@@ -265,9 +277,7 @@ run_lag(struct cli *cli)
     if (!any_ok(cli, all))
         return worst;
     output_begin(&out, cli->format, lag_columns, COUNT_OF(lag_columns));
-    for (int i = 0; i < cli->arg_count; i++)
-        if (all[i].ok)
-            print_lag(&out, &all[i].group, all[i].rows, all[i].row_count);
+    all_lags(cli, &out, all);
     int end = output_end(&out);
     return worst != CLI_OK ? worst : end;
 }
@@ -281,9 +291,7 @@ run_members(struct cli *cli)
     if (!any_ok(cli, all))
         return worst;
     output_begin(&out, cli->format, member_columns, COUNT_OF(member_columns));
-    for (int i = 0; i < cli->arg_count; i++)
-        if (all[i].ok)
-            print_members(&out, &all[i].group);
+    all_members(cli, &out, all);
     int end = output_end(&out);
     return worst != CLI_OK ? worst : end;
 }
