@@ -8,6 +8,8 @@
 
 #include "base/assert.h"
 
+static _Thread_local int mutex_held_count;
+
 #ifdef MOLDAU_SLOW_CHECKS
 enum { MUTEX_HELD_MAX = 16 };
 
@@ -83,6 +85,7 @@ mutex_lock(struct mutex *mutex)
     __atomic_store_n(&mutex->owner, pthread_self(), __ATOMIC_RELAXED);
     __atomic_store_n(&mutex->held, true, __ATOMIC_RELAXED);
     mutex_witness_add(mutex);
+    mutex_held_count++;
 }
 
 void
@@ -90,6 +93,7 @@ mutex_unlock(struct mutex *mutex)
 {
     mutex_assert_held(mutex);
     mutex_witness_remove(mutex);
+    mutex_held_count--;
     __atomic_store_n(&mutex->held, false, __ATOMIC_RELAXED);
     int r = pthread_mutex_unlock(&mutex->os);
     ASSERT(r == 0);
@@ -100,4 +104,10 @@ mutex_assert_held(const struct mutex *mutex)
 {
     ASSERT(__atomic_load_n(&mutex->held, __ATOMIC_RELAXED) &&
            pthread_equal(__atomic_load_n(&mutex->owner, __ATOMIC_RELAXED), pthread_self()));
+}
+
+bool
+mutex_any_held(void)
+{
+    return mutex_held_count > 0;
 }

@@ -39,5 +39,7 @@ void mutex_lock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
 /* That the calling thread holds it (checked always). */
 void mutex_assert_held(const struct mutex *mutex);
+/* Whether the calling thread holds any: the simulator lets nothing else run meanwhile. */
+bool mutex_any_held(void);
 
 #endif

@@ -17,6 +17,7 @@ enum { DISK_NAME_MAX = 255 };
 
 struct sim_write {
     struct list link;
+    uint64_t number;
     bool truncate; /* to `position` */
     int64_t position;
     size_t len;
@@ -27,6 +28,7 @@ enum dir_op_kind { DIR_OP_LINK, DIR_OP_UNLINK, DIR_OP_RENAME };
 
 struct sim_dir_op {
     struct list link;
+    uint64_t number;
     enum dir_op_kind kind;
     struct sim_inode *dir, *to_dir; /* references; to_dir only for a rename */
     struct sim_inode *inode;
@@ -41,6 +43,7 @@ static struct sim_inode *
 inode_new(struct sim_disk *disk, enum env_kind kind)
 {
     struct sim_inode *inode = sim_alloc(sizeof *inode);
+    inode->disk = disk;
     inode->id = disk->id_next++;
     inode->kind = kind;
     inode->refs = 1;
@@ -126,6 +129,7 @@ inode_change(struct sim_inode *inode, bool truncate, int64_t position, const voi
 {
     struct sim_write *write = sim_alloc(sizeof *write + len);
     ASSERT(inode->kind == ENV_KIND_FILE);
+    write->number = inode->disk->write_next++;
     write->truncate = truncate;
     write->position = position;
     write->len = len;
@@ -149,18 +153,31 @@ inode_truncate(struct sim_inode *inode, int64_t size)
         inode_change(inode, true, size, NULL, 0);
 }
 
-void
-inode_sync(struct sim_inode *inode)
+/* Takes off and optionally applies what is older than that. */
+static void
+inode_pending_settle(struct sim_inode *inode, uint64_t before, bool apply)
 {
-    LIST_FOREACH (&inode->pending, at)
-        stable_apply(inode, LIST_ENTRY(at, struct sim_write, link));
-    inode_pending_clear(inode);
+    while (!list_empty(&inode->pending)) {
+        struct sim_write *write = LIST_ENTRY(inode->pending.next, struct sim_write, link);
+        if (write->number >= before)
+            return;
+        if (apply)
+            stable_apply(inode, write);
+        list_remove(&write->link);
+        sim_release(write);
+    }
 }
 
 void
-inode_sync_lost(struct sim_inode *inode)
+inode_sync(struct sim_inode *inode, uint64_t before)
 {
-    inode_pending_clear(inode);
+    inode_pending_settle(inode, before, true);
+}
+
+void
+inode_sync_lost(struct sim_inode *inode, uint64_t before)
+{
+    inode_pending_settle(inode, before, false);
 }
 
 /* ---- names ---- */
@@ -243,6 +260,7 @@ dir_op_new(struct sim_disk *disk, enum dir_op_kind kind, struct sim_inode *dir, 
     struct sim_inode *inode)
 {
     struct sim_dir_op *op = sim_alloc(sizeof *op);
+    op->number = disk->write_next++;
     op->kind = kind;
     op->dir = dir;
     op->inode = inode;
@@ -292,11 +310,11 @@ dir_op_touches(const struct sim_dir_op *op, const struct sim_inode *dir)
 /* Commits what is pending for `dir`, and what that rests on: operations of one directory become
  * durable in their order, so a rename between two brings along the earlier ones of both. */
 void
-disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir)
+disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir, uint64_t before)
 {
     for (struct list *at = disk->pending.prev; at != &disk->pending; at = at->prev) {
         struct sim_dir_op *op = LIST_ENTRY(at, struct sim_dir_op, link);
-        op->commit = dir_op_touches(op, dir);
+        op->commit = op->number < before && dir_op_touches(op, dir);
         for (struct list *later = at->next; later != &disk->pending && !op->commit;
              later = later->next) {
             const struct sim_dir_op *on = LIST_ENTRY(later, struct sim_dir_op, link);

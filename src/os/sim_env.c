@@ -197,11 +197,15 @@ sim_file_sync(struct env_file *file)
 {
     struct sim_file *f = file_of(file);
     struct sim_fate fate = sim_fate(f->env, SIM_OP_SYNC);
+    uint64_t before = f->inode->disk->write_next;
     trace_disk(f->env, 3, f->inode, fate.err);
+    sim_pool_wait(f->env);
+    if (f->env->dead)
+        return ERR_FAILED;
     if (fate.err == ERR_OK || (fate.crash_after && fate.effect && !fate.partial))
-        inode_sync(f->inode);
-    else if (!f->env->dead && !fate.crash_after)
-        inode_sync_lost(f->inode);
+        inode_sync(f->inode, before);
+    else if (!fate.crash_after)
+        inode_sync_lost(f->inode, before);
     return sim_fate_end(f->env, &fate);
 }
 
@@ -400,15 +404,18 @@ sim_env_sync_dir(struct env *base, const char *path)
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
     struct sim_fate fate = sim_fate(env, SIM_OP_SYNC);
-    enum err err = ERR_OK;
-    if (fate.effect && !fate.partial) {
-        err = disk_find(&env->host->disk, path, &inode);
-        if (err == ERR_OK && inode->kind != ENV_KIND_DIR)
-            err = ERR_NOTFOUND;
-        if (err == ERR_OK && (fate.err == ERR_OK || fate.crash_after))
-            disk_sync_dir(&env->host->disk, inode);
-    }
-    return name_op_end(env, &fate, 10, err);
+    uint64_t before = env->host->disk.write_next;
+    enum err err = fate.err == ERR_OK ? disk_find(&env->host->disk, path, &inode) : ERR_OK;
+    if (err == ERR_OK && inode != NULL && inode->kind != ENV_KIND_DIR)
+        err = ERR_NOTFOUND;
+    if (err != ERR_OK || inode == NULL)
+        return name_op_end(env, &fate, 10, err);
+    inode->refs++;
+    sim_pool_wait(env);
+    if (!env->dead)
+        disk_sync_dir(&env->host->disk, inode, before);
+    inode_unref(inode);
+    return env->dead ? ERR_FAILED : name_op_end(env, &fate, 10, ERR_OK);
 }
 
 static enum err

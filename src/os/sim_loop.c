@@ -1,4 +1,4 @@
-/* What: loops and pools of the simulator. A turn is one event: the loop takes a few of its ready
+/* What: loops of the simulator. A turn is one event: the loop takes a few of its ready
  * things, picked by the seed, each run to its end, and then what they deferred.
  * Invariants: I1 sim->current is the loop while one of its callbacks runs, else NULL. I2 no
  * callback of a dead env or a stopped loop runs. I3 a started loop with anything ready has its turn
@@ -13,10 +13,6 @@ enum {
     TURN_JITTER_NS = 20000,
     TURN_SLOW_PPM = 4000, /* turns that the machine delays ... */
     TURN_SLOW_NS = 3000000,
-    WORK_NS_MIN = 10000,
-    WORK_NS_MAX = 2000000,
-    WORK_SLOW_NS = 1000000000,
-    POOL_SLOTS_MAX = 8,
 };
 
 static struct sim_loop *
@@ -255,122 +251,6 @@ sim_loop_new(struct env *base, const char *name, struct loop **out)
     return ERR_OK;
 }
 
-/* ---- pools ---- */
-
-struct sim_pool;
-
-/* A thread that works on one thing at a time. */
-struct sim_worker {
-    struct sim_event event;
-    struct sim_pool *pool;
-};
-
-struct sim_pool {
-    struct pool pool;
-    struct list link;
-    struct sim_env *env;
-    struct list queue; /* oldest first */
-    size_t count;
-    int worker_count;
-    struct sim_worker workers[];
-};
-
-static void
-sim_pool_plan(struct sim_pool *pool)
-{
-    struct sim *sim = pool->env->host->sim;
-    size_t busy = 0;
-    struct sim_worker *idle = NULL;
-    if (pool->env->dead)
-        return;
-    for (int i = 0; i < pool->worker_count; i++) {
-        if (sim_scheduled(&pool->workers[i].event))
-            busy++;
-        else if (idle == NULL)
-            idle = &pool->workers[i];
-    }
-    if (busy >= pool->count || idle == NULL)
-        return;
-    int64_t ns = WORK_NS_MIN + (int64_t)sim_below(sim, WORK_NS_MAX - WORK_NS_MIN);
-    if (sim_chance(sim, pool->env->host->faults.delay_ppm)) {
-        ns += (int64_t)sim_below(sim, WORK_SLOW_NS);
-        sim->faults++;
-    }
-    sim_schedule(sim, &idle->event, sim->now_ns + ns);
-}
-
-static void
-sim_pool_run_one(struct sim_pool *pool, size_t index)
-{
-    struct list *at = pool->queue.next;
-    ASSERT(index < pool->count);
-    while (index-- > 0)
-        at = at->next;
-    list_remove(at);
-    pool->count--;
-    struct pool_work *work = LIST_ENTRY(at, struct pool_work, link);
-    work->run(work); /* may free the work */
-}
-
-static void
-sim_pool_work(struct sim_event *event)
-{
-    struct sim_pool *pool = CONTAINER_OF(event, struct sim_worker, event)->pool;
-    ASSERT(!pool->env->dead);
-    if (pool->count > 0)
-        sim_pool_run_one(pool, (size_t)sim_below(pool->env->host->sim, pool->count));
-    sim_pool_plan(pool);
-}
-
-static void
-sim_pool_submit(struct pool *base, struct pool_work *work)
-{
-    struct sim_pool *pool = (struct sim_pool *)base;
-    list_push(&pool->queue, &work->link);
-    pool->count++;
-    sim_pool_plan(pool);
-}
-
-static void
-sim_pool_free(struct pool *base)
-{
-    struct sim_pool *pool = (struct sim_pool *)base;
-    while (pool->count > 0)
-        sim_pool_run_one(pool, 0);
-    for (int i = 0; i < pool->worker_count; i++)
-        sim_unschedule(pool->env->host->sim, &pool->workers[i].event);
-    list_remove(&pool->link);
-    sim_release(pool);
-}
-
-static const struct pool_ops sim_pool_ops = {
-    .submit = sim_pool_submit,
-    .free = sim_pool_free,
-};
-
-enum err
-sim_pool_new(struct env *base, const char *name, int threads, struct pool **out)
-{
-    struct sim_env *env = (struct sim_env *)base;
-    (void)name;
-    if (env->dead)
-        return ERR_FAILED;
-    int workers = threads < POOL_SLOTS_MAX ? threads : POOL_SLOTS_MAX;
-    struct sim_pool *pool = sim_alloc(sizeof *pool + (size_t)workers * sizeof pool->workers[0]);
-    pool->pool.ops = &sim_pool_ops;
-    pool->env = env;
-    pool->worker_count = workers;
-    list_init(&pool->queue);
-    for (int i = 0; i < workers; i++) {
-        pool->workers[i].pool = pool;
-        sim_event_init(&pool->workers[i].event, env->host, SIM_EVENT_WORK,
-            env->host->sim->id_next++, sim_pool_work);
-    }
-    list_push(&env->pools, &pool->link);
-    *out = &pool->pool;
-    return ERR_OK;
-}
-
 /* ---- the end of a life ---- */
 
 void
@@ -379,9 +259,5 @@ sim_loops_crash(struct sim_env *env)
     struct sim *sim = env->host->sim;
     LIST_FOREACH (&env->loops, at)
         sim_unschedule(sim, &LIST_ENTRY(at, struct sim_loop, link)->turn);
-    LIST_FOREACH (&env->pools, at) {
-        struct sim_pool *pool = LIST_ENTRY(at, struct sim_pool, link);
-        for (int i = 0; i < pool->worker_count; i++)
-            sim_unschedule(sim, &pool->workers[i].event);
-    }
+    sim_pools_crash(env);
 }

@@ -1,7 +1,7 @@
 /* os/sim_priv.h - the parts of the simulated machine room.
  *
  * sim.c the scheduler and the hosts; sim_env.c the env of a life; sim_disk.c what a disk remembers;
- * sim_loop.c loops and pools; sim_net.c connections. Memory of the room itself comes from
+ * sim_loop.c loops; sim_pool.c pools; sim_net.c connections. Memory of the room itself comes from
  * sim_alloc, which does not count as the program's and does not fail. */
 #ifndef OS_SIM_PRIV_H
 #define OS_SIM_PRIV_H
@@ -35,6 +35,8 @@ struct sim_event {
     uint32_t id; /* of its owner, for the trace */
 };
 
+struct sim_fiber;
+
 struct sim {
     struct sim_opts opts;
     uint64_t rng;
@@ -44,6 +46,7 @@ struct sim {
     struct list conns;
     struct list links;
     const struct loop *current; /* the loop whose event runs */
+    struct sim_fiber *fiber;    /* the pool thread that runs, NULL outside of them */
     uint32_t id_next;
     uint64_t steps;
     uint64_t trace;
@@ -80,6 +83,7 @@ struct sim_names {
 
 struct sim_inode {
     struct list link; /* disk->inodes */
+    struct sim_disk *disk;
     uint32_t id;
     int refs; /* names, pending operations, open files */
     enum env_kind kind;
@@ -102,6 +106,7 @@ struct sim_disk {
     struct sim_inode *root;
     struct list pending; /* struct sim_dir_op, oldest first */
     uint32_t id_next;
+    uint64_t write_next; /* writes and operations on directories are numbered in one row */
 };
 
 void disk_init(struct sim_disk *disk);
@@ -111,7 +116,8 @@ enum err disk_create(struct sim_disk *disk, const char *path, enum env_kind kind
     struct sim_inode **out); /* EXISTS */
 enum err disk_unlink(struct sim_disk *disk, const char *path, enum env_kind kind);
 enum err disk_rename(struct sim_disk *disk, const char *from, const char *to);
-void disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir);
+/* Of what is pending only what has a lower number than `before`: what was there when it began. */
+void disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir, uint64_t before);
 void disk_unlock_all(struct sim_disk *disk);
 int64_t disk_used_bytes(const struct sim_disk *disk);
 void disk_power_cut(struct sim_disk *disk, struct sim *sim);
@@ -119,8 +125,10 @@ void disk_power_cut(struct sim_disk *disk, struct sim *sim);
 void inode_unref(struct sim_inode *inode);
 void inode_write(struct sim_inode *inode, int64_t position, const void *data, size_t len);
 void inode_truncate(struct sim_inode *inode, int64_t size);
-void inode_sync(struct sim_inode *inode);
-void inode_sync_lost(struct sim_inode *inode); /* a failed sync: clean pages that are not there */
+/* As disk_sync_dir. */
+void inode_sync(struct sim_inode *inode, uint64_t before);
+/* A failed sync: clean pages that are not there. */
+void inode_sync_lost(struct sim_inode *inode, uint64_t before);
 
 /* ---- hosts and their lives ---- */
 
@@ -172,7 +180,7 @@ enum err sim_fate_end(struct sim_env *env, const struct sim_fate *fate);
 
 enum err sim_env_new(struct sim_host *host, struct sim_env **out);
 
-/* ---- loops and pools (sim_loop.c) ---- */
+/* ---- loops and pools (sim_loop.c, sim_pool.c) ---- */
 
 struct sim_loop {
     struct loop loop;
@@ -190,9 +198,13 @@ struct sim_loop {
 
 enum err sim_loop_new(struct env *env, const char *name, struct loop **out);
 enum err sim_pool_new(struct env *env, const char *name, int threads, struct pool **out);
+/* Inside a pool's work that holds no lock: time passes and others run before it returns; the env may
+ * be dead then. Elsewhere nothing. */
+void sim_pool_wait(struct sim_env *env);
 /* Something may be ready. */
 void sim_loop_kick(struct sim_loop *loop);
 void sim_loops_crash(struct sim_env *env);
+void sim_pools_crash(struct sim_env *env);
 
 /* ---- network (sim_net.c) ---- */
 

@@ -83,6 +83,7 @@ class Server:
         self.controller_port = None
         self.props = dict(props or {})
         self.env = dict(env or {})
+        self.wrapper = []  # a command that runs the node's
         self.out = os.path.join(self.dir, "server.out")
         self.proc = None
         self.ready_ms = None
@@ -92,13 +93,17 @@ class Server:
     def address(self):
         return f"127.0.0.1:{self.port}"
 
-    def start(self, timeout_s=60):
+    def spawn(self):
+        """Starts the process and does not wait for it."""
         assert self.proc is None
         command = self._apache_command() if self.kind == "apache" else self._moldau_command()
         with open(self.out, "ab") as out:
-            start = time.monotonic()
-            self.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            self.proc = subprocess.Popen([*self.wrapper, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                          cwd=self.dir, env=self._environment())
+
+    def start(self, timeout_s=60):
+        start = time.monotonic()
+        self.spawn()
         while not metadata_ready(self.address):
             if self.proc.poll() is not None:
                 code, self.proc = self.proc.returncode, None
