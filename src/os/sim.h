@@ -53,7 +53,7 @@ struct sim_disk_faults {
     uint32_t read_error_ppm;
     uint32_t write_error_ppm; /* some part may have been written */
     uint32_t sync_error_ppm;  /* unflushed pages become clean and are lost on POWER */
-    uint32_t delay_ppm;       /* pool work takes up to 1 s of virtual time */
+    uint32_t delay_ppm;       /* pool work and syncs take up to 1 s of virtual time */
     int64_t capacity_bytes;   /* NOSPACE beyond; 0 = unlimited */
 };
 void sim_host_disk_faults(struct sim_host *host, const struct sim_disk_faults *faults);
