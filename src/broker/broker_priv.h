@@ -33,6 +33,7 @@ struct broker_req_box {
     int64_t parked_ns; /* when its handler returned without an end; 0: not yet */
     /* of broker_ask_controller */
     struct meta_request ask;
+    struct meta_image *ask_image; /* what its response points into; a reference until the end */
     enum err ask_err;
     void (*ask_then)(struct broker_req *req, enum err err, void *response);
 };

@@ -94,6 +94,8 @@ broker_req_box_put(struct broker_req_box *box)
 {
     struct broker_reactor *reactor = box->reactor;
     ASSERT(!box->req.task.queued);
+    if (box->ask_image != NULL)
+        meta_image_unref(&box->ask_image);
     image_release(&box->req);
     list_remove(&box->link);
     live_add(reactor, -1);
@@ -114,6 +116,8 @@ broker_req_pools_fini(struct broker_reactor *reactor)
     list_splice(&reactor->free, &reactor->live);
     while ((node = list_pop(&reactor->free)) != NULL) {
         struct broker_req_box *box = LIST_ENTRY(node, struct broker_req_box, link);
+        if (box->ask_image != NULL)
+            meta_image_unref(&box->ask_image);
         image_release(&box->req);
         arena_fini(&box->arena);
         mem_free(box);
@@ -266,6 +270,8 @@ broker_ask_controller(struct broker_req *req, int16_t api_key, int16_t version, 
     struct broker_req_box *box = box_of(req);
     const struct proto_api *api = proto_api_find(api_key);
     ASSERT(api != NULL && then != NULL);
+    if (box->ask_image != NULL) /* of an answer before */
+        meta_image_unref(&box->ask_image);
     box->ask_then = then;
     box->ask = (struct meta_request){
         .api_key = api_key,
@@ -273,6 +279,7 @@ broker_ask_controller(struct broker_req *req, int16_t api_key, int16_t version, 
         .msg = msg,
         .response = arena_alloc(req->arena, proto_schema_size(api->response)),
         .arena = req->arena,
+        .image = &box->ask_image,
         .principal = req->peer->principal,
         .done = ask_done,
         .owner = req,

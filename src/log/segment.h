@@ -106,6 +106,8 @@ MUST_USE enum err segment_mark_deleted(
 
 /* ---- finding ---- */
 
+/* Whether its offsets are possible in the segment: no file is trusted in that. */
+bool segment_may_hold(const struct log_segment *seg, const struct batch_view *batch);
 /* Header of the batch at `position`. RANGE at the end of the segment, CORRUPT when there is none.
  */
 struct segment_window {

@@ -23,6 +23,13 @@ segment_window_fini(struct segment_window *w)
     w->len = 0;
 }
 
+bool
+segment_may_hold(const struct log_segment *seg, const struct batch_view *batch)
+{
+    return batch->last_offset_delta >= 0 && batch->base_offset >= seg->base_offset &&
+           batch->base_offset < INT64_MAX - batch->last_offset_delta;
+}
+
 enum err
 segment_header(
     struct log_segment *seg, struct segment_window *w, int64_t position, struct batch_view *out)
@@ -49,7 +56,7 @@ segment_header(
         w->data + (position - w->position), (size_t)(w->position + (int64_t)w->len - position)};
     struct batch_view view;
     if (batch_parse_header(at, &view) != ERR_OK ||
-        (int64_t)view.size_bytes > seg->size_bytes - position || view.last_offset_delta < 0)
+        (int64_t)view.size_bytes > seg->size_bytes - position || !segment_may_hold(seg, &view))
         return ERR_CORRUPT;
     *out = view;
     return ERR_OK;

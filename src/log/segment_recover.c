@@ -87,7 +87,7 @@ segment_scan_next(struct segment_scan *scan, struct batch_view *batch, int64_t *
     err = batch_parse(scan_bytes(scan), &view);
     if (err != ERR_OK)
         return err == ERR_TRUNCATED ? ERR_TRUNCATED : ERR_CORRUPT;
-    if (view.last_offset_delta < 0 || view.base_offset < scan->seg->base_offset)
+    if (!segment_may_hold(scan->seg, &view))
         return ERR_CORRUPT;
     *batch = view;
     *position = scan->position;
@@ -114,8 +114,6 @@ segment_rebuild_indexes(struct log_segment *seg)
     segment_window_init(&w, false);
     for (;;) {
         err = segment_header(seg, &w, at, &view);
-        if (err == ERR_OK && view.base_offset < seg->base_offset)
-            err = ERR_CORRUPT;
         if (err == ERR_OK)
             err = segment_note(seg, &view, at);
         if (err != ERR_OK)

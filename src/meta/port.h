@@ -21,6 +21,10 @@ struct meta_request {
     const void *msg; /* decoded struct proto_<api>_request */
     void *response;  /* struct proto_<api>_response; filled, its arrays are in `arena` */
     struct arena *arena;
+    /* Texts and numbers of the response may stand in the image it was made from. A reference to
+     * that one is put here, for the caller to give back when the response was used; NULL: the
+     * response is looked at in `done` only. */
+    struct meta_image **image;
     struct str principal; /* "User:alice", for records that carry an owner */
     /* Runs on the metadata thread and must only hand over, e.g. broker_req_resume. err: OK (look
      * at the response; Kafka errors are in there), NOMEM, UNSUPPORTED (no such api here), STATE

@@ -134,7 +134,7 @@ put_line(struct node_config *config, struct str where, struct str line)
     }
     err = key.err != ERR_OK ? key.err : value.err;
     if (err == ERR_OK)
-        err = put(config, where, (struct str){(const char *)key.data, key.len},
+        err = put(config, where, (struct str){key.len > 0 ? (const char *)key.data : "", key.len},
             config_trim((struct str){value.len > 0 ? (const char *)value.data : "", value.len}));
     buf_fini(&key);
     buf_fini(&value);

@@ -303,6 +303,11 @@ metadata_submit_here(struct node_metadata *md, struct meta_request *req)
     }
     arena_reset(&md->scratch);
     meta_records_init(&records, &md->scratch, env_wall_ms(md->opts.env));
+    if (req->image != NULL) {
+        ASSERT(*req->image == NULL);
+        *req->image = md->latest;
+        meta_image_ref(md->latest);
+    }
     if (req->api_key == DESCRIBE_QUORUM_KEY)
         err = describe_quorum(md, req);
     else

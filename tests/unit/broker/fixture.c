@@ -53,6 +53,10 @@ submit(void *ctx, struct meta_request *req)
     enum err err = f->refuse_with;
     if (err == ERR_OK) {
         mutex_lock(&f->mutex);
+        if (req->image != NULL) {
+            *req->image = f->image;
+            meta_image_ref(f->image);
+        }
         meta_records_init(&records, req->arena, env_wall_ms(f->env));
         err = meta_controller_handle(&f->controller, f->image, f->offset + 1, req, &records);
         if (err == ERR_OK)

@@ -270,6 +270,30 @@ a_missing_epoch_file_is_rebuilt(void **state)
     fixture_fini(&fx);
 }
 
+/* No checksum covers the base offset, and a log that was closed cleanly is not scanned. */
+static void
+an_offset_that_cannot_be_is_damage_even_in_a_clean_log(void **state)
+{
+    static const uint8_t bad[2][8] = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf0},
+        {0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    struct log_fixture fx;
+    char path[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        fixture_init(&fx);
+        fixture_open(&fx, true, 0, 0);
+        fixture_add(&fx, 3, 10);
+        assert_int_equal(log_close(&fx.log), ERR_OK);
+        fixture_poke(&fx, LOG0, 0, bad[i], sizeof bad[i]);
+        fixture_path(&fx, path, sizeof path, LOG_EPOCH_FILE);
+        assert_int_equal(env_unlink(fx.env, path), ERR_OK);
+        fixture_open(&fx, true, 3, 3);
+        assert_true(log_end_offset(fx.log) >= 0);
+        assert_true(log_epoch_for_offset(fx.log, 0) <= 0);
+        fixture_fini(&fx);
+    }
+}
+
 /* Without a checksum a file of epochs is as good as the batches say. */
 static void
 rotten_epochs_are_rebuilt_from_the_batches(void **state)
@@ -558,6 +582,7 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(truncating_to_the_damage_ends_it),
     cmocka_unit_test(only_what_is_above_the_recovery_point_is_scanned),
     cmocka_unit_test(a_missing_epoch_file_is_rebuilt),
+    cmocka_unit_test(an_offset_that_cannot_be_is_damage_even_in_a_clean_log),
     cmocka_unit_test(rotten_epochs_are_rebuilt_from_the_batches),
     cmocka_unit_test(half_done_replacements_are_settled_in_order),
     cmocka_unit_test(a_hole_of_our_own_making_is_a_loss_and_the_log_ends_before_it),

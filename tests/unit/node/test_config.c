@@ -123,6 +123,17 @@ an_unknown_key_is_a_warning_with_a_suggestion(void **state)
 }
 
 static void
+a_value_without_a_key_is_a_warning_as_any_unknown_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct node_config *config;
+    assert_int_equal(load(fixture, "=5\nnum.partitions=3\n", NULL, 0, NULL, &config), ERR_OK);
+    assert_true(fixture->problems.len > 0);
+    assert_int_equal(node_config_i64(config, "num.partitions"), 3);
+    node_config_free(&config);
+}
+
+static void
 a_file_that_is_missing_is_a_problem(void **state)
 {
     struct fixture *fixture = *state;
@@ -188,6 +199,7 @@ TEST_MAIN(WITH_FIXTURE(defaults_stand_without_any_source),
     WITH_FIXTURE(set_wins_over_environment_over_file), WITH_FIXTURE(properties_syntax_is_javas),
     WITH_FIXTURE(a_bad_value_says_where_and_what),
     WITH_FIXTURE(an_unknown_key_is_a_warning_with_a_suggestion),
+    WITH_FIXTURE(a_value_without_a_key_is_a_warning_as_any_unknown_key),
     WITH_FIXTURE(a_file_that_is_missing_is_a_problem),
     WITH_FIXTURE(listeners_are_advertised_as_they_say),
     WITH_FIXTURE(listeners_that_cannot_be_are_refused))

@@ -37,6 +37,7 @@ struct fixture {
     struct node_metadata_opts opts;
     /* The change on its way. */
     struct meta_request req;
+    struct meta_image **image; /* for the next change */
     struct arena arena;
     struct proto_incremental_alter_configs_request request;
     struct proto_incremental_alter_configs_request_alter_configs_resource resource;
@@ -162,6 +163,7 @@ change(struct fixture *f)
         .msg = &f->request,
         .response = &f->response,
         .arena = &f->arena,
+        .image = f->image,
         .principal = STR("User:ANONYMOUS"),
         .done = on_done,
         .owner = f};
@@ -247,6 +249,30 @@ the_log_is_cut_behind_snapshots_and_old_ones_go(void **state)
     assert_true(boot(&f, &err));
     assert_int_equal(value_now(&f), f.acked);
     assert_true(change(&f));
+    fixture_close(&f);
+}
+
+/* A response may hold texts of the image it was made from, and is written on another thread. */
+static void
+the_image_of_an_answer_outlives_the_next_changes(void **state)
+{
+    struct fixture f;
+    struct meta_image *image = NULL;
+    enum err err;
+    (void)state;
+    fixture_open(&f, 3);
+    assert_true(boot(&f, &err));
+    assert_true(change(&f));
+    f.image = &image;
+    assert_true(change(&f));
+    f.image = NULL;
+    for (int i = 0; i < 3; i++)
+        assert_true(change(&f));
+    assert_non_null(image);
+    struct str before = meta_image_config(image, BROKER_RESOURCE, STR(""), str_of(KEY));
+    assert_true(str_eq_z(before, "1"));
+    assert_int_equal(value_now(&f), 5);
+    meta_image_unref(&image);
     fixture_close(&f);
 }
 
@@ -380,6 +406,7 @@ a_power_cut_at_any_operation_loses_nothing(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(the_log_is_cut_behind_snapshots_and_old_ones_go),
+    cmocka_unit_test(the_image_of_an_answer_outlives_the_next_changes),
     cmocka_unit_test(snapshots_come_and_go_by_time),
     cmocka_unit_test(a_damaged_snapshot_is_passed_over_only_where_the_log_reaches),
     cmocka_unit_test(a_kill_at_any_operation_loses_nothing),
