@@ -18,8 +18,9 @@ import wire  # noqa: E402
 from tap import check, equal  # noqa: E402
 
 BUILD = os.path.join(broker.ROOT, "build")
-# Of the address sanitizer: freed memory that it keeps back would be taken for growth.
-SANITIZER = {"ASAN_OPTIONS": "quarantine_size_mb=8:malloc_context_size=12:detect_stack_use_after_return=0"}
+# Freed memory that it keeps back would be taken for growth.
+SANITIZER = {"ASAN_OPTIONS": "quarantine_size_mb=8:malloc_context_size=12:detect_stack_use_after_return=0",
+             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 TOPICS = ("t", "u", "small", "compact", "tiny")
 
 
@@ -61,7 +62,7 @@ class Mutations:
         conn = cases.Conn(self.server.address)
 
         def call(api, v, fields):
-            step = making.step(api, v, fields, wait=30)
+            step = making.step(api, v, fields, wait=120)
             conn.send(self.codec, step, self.codec.encode(self.codec.apis[api][1], v, fields))
             answer = conn.receive(self.codec, step)
             check(isinstance(answer, dict), f"{api}: {answer}")

@@ -59,7 +59,8 @@ is_expired(const struct group *group, const struct offset_entry *entry)
         return false;
     if (entry->expire_ms >= 0)
         return now_ms >= entry->expire_ms;
-    return now_ms - base_ms >= group->machine->config->offsets_retention_ms;
+    /* So put, no time that a record holds overflows. */
+    return base_ms <= now_ms - group->machine->config->offsets_retention_ms;
 }
 
 /* ---- choosing and deleting ---- */
