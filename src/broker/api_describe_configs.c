@@ -106,6 +106,10 @@ broker_keys_add(struct describe *d, const struct config_def *def, const struct s
     for (size_t s = 0; s < COUNT_OF(sources); s++) {
         if (d->cluster_default && sources[s] != META_CONFIG_SOURCE_DYNAMIC_DEFAULT)
             continue;
+        /* Throttles and the like have a value only where one is set. */
+        if (sources[s] == META_CONFIG_SOURCE_DEFAULT && def->scope == CONFIG_SCOPE_BROKER &&
+            def->mode == CONFIG_MODE_DYNAMIC_ONLY)
+            continue;
         for (int i = 0; i < name_count; i++) {
             struct str value = value_from(d, sources[s], names[i]);
             begun = begun || (i == 0 && !str_is_null(value));

@@ -8,7 +8,7 @@
 #include "base/assert.h"
 #include "meta/config_def.h"
 
-enum { TEXT_MAX = 256, REAL_MAX = 40 };
+enum { TEXT_MAX = 256, REAL_MAX = 40, ELEMENTS_MAX = 1000 };
 
 /* What is wrong. */
 struct problem {
@@ -120,11 +120,38 @@ list_refuse(const struct config_def *def, const char *what, struct problem *p)
     return false;
 }
 
-/* A list of choices, none empty. */
 static bool
-choices_check(const struct config_def *def, struct str value, struct problem *p)
+has_too_many(struct str value)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < value.len; i++)
+        count += value.data[i] == ',';
+    return count > ELEMENTS_MAX;
+}
+
+/* Quadratic, which the number of elements bounds. */
+static bool
+has_twice(struct str value)
+{
+    struct str rest = value, one, other;
+    while (split_next(&rest, &one)) {
+        struct str behind = rest;
+        while (split_next(&behind, &other))
+            if (str_eq(one, other))
+                return true;
+    }
+    return false;
+}
+
+/* No element twice, none empty, each one of the choices where there are such. */
+static bool
+elements_check(const struct config_def *def, struct str value, struct problem *p)
 {
     struct str rest = value, one;
+    if (has_too_many(value))
+        return list_refuse(def, "has more than 1000 values.", p);
+    if (has_twice(value))
+        return list_refuse(def, "values must not be duplicated.", p);
     while (split_next(&rest, &one)) {
         if (one.len == 0)
             return list_refuse(def, "values must not be empty.", p);
@@ -170,6 +197,14 @@ throttled_check(const struct config_def *def, struct str value, struct problem *
     return true;
 }
 
+/* Rules that hold commas of their own, and voters, which are judged where they are read. */
+static bool
+is_free_form(const struct config_def *def)
+{
+    return strcmp(def->name, "sasl.kerberos.principal.to.local.rules") == 0 ||
+           strncmp(def->name, "controller.quorum.", 18) == 0;
+}
+
 static bool
 list_check(const struct config_def *def, struct str value, struct problem *p)
 {
@@ -177,11 +212,11 @@ list_check(const struct config_def *def, struct str value, struct problem *p)
     if (value.len == 0) {
         if (!def->not_empty)
             return true;
-        return list_refuse(def, "must not be empty.", p);
+        return list_refuse(def, "must not be empty. Valid values include: any non-empty value", p);
     }
     if (strstr(def->name, "replication.throttled.replicas") != NULL)
         return throttled_check(def, value, p);
-    return def->choices[0] == NULL || choices_check(def, value, p);
+    return is_free_form(def) || elements_check(def, value, p);
 }
 
 /* ---- texts ---- */

@@ -117,6 +117,17 @@ a_refusal_is_the_sentence_that_kafka_says(void **state)
             "delete"},
         {CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,,delete",
             "Configuration 'cleanup.policy' values must not be empty."},
+        {CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,compact",
+            "Configuration 'cleanup.policy' values must not be duplicated."},
+        {CONFIG_SCOPE_BROKER, "listeners", " ",
+            "Configuration 'listeners' must not be empty. Valid values include: any non-empty "
+            "value"},
+        {CONFIG_SCOPE_BROKER, "metric.reporters", "a,b, a",
+            "Configuration 'metric.reporters' values must not be duplicated."},
+        {CONFIG_SCOPE_BROKER, "ssl.cipher.suites", "a,,b",
+            "Configuration 'ssl.cipher.suites' values must not be empty."},
+        {CONFIG_SCOPE_BROKER, "ssl.cipher.suites", "", NULL},
+        {CONFIG_SCOPE_BROKER, "sasl.kerberos.principal.to.local.rules", "a,a", NULL},
         {CONFIG_SCOPE_TOPIC, "preallocate", "yes",
             "Invalid value yes for configuration preallocate: Expected value to be either true or "
             "false"},
