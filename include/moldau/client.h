@@ -55,7 +55,8 @@ enum moldau_err {
     MOLDAU_ERR_UNSUPPORTED = 10, /* by the broker's version */
     MOLDAU_ERR_STATE = 11,    /* not possible now: in a callback, not subscribed, failed earlier */
     MOLDAU_ERR_CANCELED = 12, /* ended by a free */
-    MOLDAU_ERR_CORRUPT = 13   /* data that a broker sent is damaged */
+    MOLDAU_ERR_CORRUPT = 13,  /* data that a broker sent is damaged */
+    MOLDAU_ERR_DISK = 14      /* files cannot be read or written (moldau/broker.h) */
 };
 
 /* Static text, never NULL, also for numbers that are no error. Any thread, in callbacks too. */

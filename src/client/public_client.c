@@ -43,6 +43,7 @@ moldau_err_text(enum moldau_err err)
     case MOLDAU_ERR_STATE: return "not possible in this state";
     case MOLDAU_ERR_CANCELED: return "canceled";
     case MOLDAU_ERR_CORRUPT: return "corrupt data";
+    case MOLDAU_ERR_DISK: return "files cannot be read or written";
     default: return "unknown error";
     }
 }

@@ -47,16 +47,6 @@ on_signal(void *ctx, int signal_number)
     loop_quit(server->main);
 }
 
-static enum diag_level
-level_of(struct str name)
-{
-    static const char *const names[] = {"trace", "debug", "info", "warn", "error"};
-    for (int i = 0; i < DIAG_LEVEL_COUNT; i++)
-        if (str_eq_z(name, names[i]))
-            return (enum diag_level)i;
-    return DIAG_INFO;
-}
-
 static int
 load_config(struct server *server)
 {
@@ -109,6 +99,10 @@ run_server(struct cli *cli)
 {
     struct server server = {.cli = cli};
     struct env_real_opts opts = {.level_min = DIAG_INFO, .diag_fd = STDERR_FILENO};
+    int64_t memory_mib;
+    if (!cli_number(cli, "memory", 1, 1 << 20, 0, &memory_mib))
+        return CLI_USAGE;
+    opts.memory_bytes_max = memory_mib << 20;
     if (env_real_new(&opts, &server.env) != ERR_OK)
         return cli_fail(cli, "out of memory");
     int code = load_config(&server);
@@ -117,7 +111,7 @@ run_server(struct cli *cli)
         diag_event(env_diag(server.env), DIAG_WARN, "node", "few_open_files",
             DIAG_I64("limit", open_files));
     if (code == CLI_OK) {
-        diag_set_level(env_diag(server.env), level_of(node_config_str(server.config, "log.level")));
+        diag_set_level(env_diag(server.env), node_config_diag_level(server.config));
         loop_task_init(&server.quit, on_quit);
         if (loop_new(server.env, "main", &server.main) != ERR_OK ||
             loop_watch_signals(server.main, on_signal, &server) != ERR_OK)
@@ -140,12 +134,15 @@ const struct cli_command node_cmd_server = {
         (const struct cli_option[]){
             {"config", 'C', "FILE", "Kafka's server.properties"},
             {"set", 's', "KEY=VALUE", "one key of it, over the file; may be repeated"},
+            {"memory", 'm', "MIB",
+                "keep everything in memory, at most so much; nothing is on disk"},
             {NULL, 0, NULL, NULL},
         },
     .arguments_min = 0,
     .arguments_max = 1,
     .examples = "  moldau server\n"
                 "  moldau server --set listeners=PLAINTEXT://0.0.0.0:19092 --set log.dirs=/data\n"
-                "  MOLDAU_NUM_PARTITIONS=6 moldau server server.properties\n",
+                "  MOLDAU_NUM_PARTITIONS=6 moldau server server.properties\n"
+                "  moldau server --memory 512\n",
     .run = run_server,
 };

@@ -223,15 +223,14 @@ load_environ(struct node_config *config, char *const *environment)
 }
 
 static enum err
-load_set(struct node_config *config, const char *text)
+load_set(struct node_config *config, struct str where, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) {
-        problem(
-            config, STR("--set"), str_of(text), "must be key=value, e.g. --set num.partitions=3");
+        problem(config, where, str_of(text), "must be key=value, e.g. --set num.partitions=3");
         return ERR_OK;
     }
-    return put(config, STR("--set"), config_trim((struct str){text, (size_t)(equals - text)}),
+    return put(config, where, config_trim((struct str){text, (size_t)(equals - text)}),
         config_trim(str_of(equals + 1)));
 }
 
@@ -251,7 +250,8 @@ node_config_load(struct env *env, const struct node_config_opts *opts, struct bu
     if (err == ERR_OK)
         err = load_environ(config, opts->environment);
     for (int i = 0; err == ERR_OK && i < opts->set_count; i++)
-        err = load_set(config, opts->set[i]);
+        err = load_set(
+            config, str_of(opts->set_name != NULL ? opts->set_name : "--set"), opts->set[i]);
     config->problems = NULL;
     if (err == ERR_OK && config->problem_count > 0)
         err = ERR_INVALID;
@@ -323,4 +323,15 @@ node_config_each(const struct node_config *config,
 {
     for (const struct entry *entry = config->entries; entry != NULL; entry = entry->hh.next)
         fn(ctx, entry->key, entry->value);
+}
+
+enum diag_level
+node_config_diag_level(const struct node_config *config)
+{
+    static const char *const names[] = {"trace", "debug", "info", "warn", "error"};
+    struct str name = node_config_str(config, "log.level");
+    for (int i = 0; i < DIAG_LEVEL_COUNT; i++)
+        if (str_eq_z(name, names[i]))
+            return (enum diag_level)i;
+    return DIAG_INFO;
 }

@@ -22,6 +22,7 @@ struct node_config_opts {
     const char *path;       /* properties file; NULL for none */
     const char *const *set; /* "key=value" texts */
     int set_count;
+    const char *set_name; /* what problems call these; NULL: --set */
     char *const *environment; /* the process's, NULL-terminated; NULL for none */
 };
 
@@ -34,6 +35,8 @@ void node_config_free(struct node_config **config);
 struct str node_config_str(const struct node_config *config, const char *key);
 int64_t node_config_i64(const struct node_config *config, const char *key);
 bool node_config_bool(const struct node_config *config, const char *key);
+/* Of log.level. */
+enum diag_level node_config_diag_level(const struct node_config *config);
 /* Set by the user (not defaulted). */
 bool node_config_is_set(const struct node_config *config, const char *key);
 /* Calls fn for each key that was set, known or not; for DescribeConfigs. */

@@ -5,6 +5,9 @@
  * the logs are flushed and closed, the clean marker is written. */
 #include "node/node.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "node/node_priv.h"
@@ -282,6 +285,25 @@ uint16_t
 node_port(const struct node *node)
 {
     return node->port;
+}
+
+void
+node_address(const struct node *node, char *out, size_t size)
+{
+    const struct node_listener *listener = NULL;
+    for (int i = node->listeners.count - 1; i >= 0; i--)
+        if (!node->listeners.items[i].controller)
+            listener = &node->listeners.items[i];
+    ASSERT(listener != NULL); /* or it would not have started */
+    bool v6 = strchr(listener->advertised_host, ':') != NULL;
+    snprintf(out, size, "%s%s%s:%d", v6 ? "[" : "", listener->advertised_host, v6 ? "]" : "",
+        (int)listener->advertised_port);
+}
+
+uint16_t
+node_http_port(const struct node *node)
+{
+    return node->http == NULL ? 0 : http_server_port(node->http);
 }
 
 bool

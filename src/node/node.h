@@ -8,6 +8,7 @@
 #define NODE_NODE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -42,6 +43,10 @@ void node_free(struct node **node);
 
 /* Port of the first client listener; 0 before it listens. Any thread. */
 uint16_t node_port(const struct node *node);
+/* What clients are told of the first client listener: "127.0.0.1:9092", terminated. Started. */
+void node_address(const struct node *node, char *out, size_t size);
+/* Of the HTTP listener; 0 without one. Started, not stopped. */
+uint16_t node_http_port(const struct node *node);
 bool node_is_ready(const struct node *node);
 
 #endif

@@ -23,6 +23,10 @@ struct env_ops; /* os/env_priv.h */
 struct env_real_opts {
     enum diag_level level_min;
     int diag_fd; /* 2 for stderr; -1 discards */
+    /* Instead of diag_fd: gets whole lines, one call at a time, from any thread. May be NULL. */
+    void (*diag_write)(void *ctx, const char *line, size_t len);
+    void *diag_ctx;
+    int64_t memory_bytes_max; /* > 0: files live in memory, at most so many bytes of them */
 };
 
 MUST_USE enum err env_real_new(const struct env_real_opts *opts, struct env **out);
@@ -83,7 +87,7 @@ MUST_USE enum err env_truncate(struct env_file *file, int64_t size_bytes);
  * ordinary answer. */
 MUST_USE enum err env_preallocate(struct env_file *file, int64_t size_bytes);
 MUST_USE enum err env_file_size(struct env_file *file, int64_t *out);
-/* A kernel file descriptor for sendfile, or -1 (simulated): then read and copy. */
+/* A kernel file descriptor for sendfile, or -1 (simulated, in memory): then read and copy. */
 int env_file_fd(struct env_file *file);
 
 MUST_USE enum err env_stat(struct env *env, const char *path, struct env_stat *out);

@@ -1,5 +1,6 @@
-/* What: the machine itself. Clocks, entropy, diagnostics to a file descriptor; files, loops and the
- * pool are in file_real.c, loop_real.c, pool_real.c. Threads: any. */
+/* What: the machine itself. Clocks, entropy, diagnostics to a file descriptor or a function; files,
+ * loops and the pool are in file_real.c, loop_real.c, pool_real.c. The same machine with its files
+ * in memory (memory.h) is a second table. Threads: any. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -10,10 +11,14 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "os/env_priv.h"
+#include "os/memory.h"
 
 struct env_real {
     struct env env;
     int diag_fd;
+    void (*diag_write)(void *ctx, const char *line, size_t len);
+    void *diag_ctx;
+    struct memory_fs *memory; /* owned; NULL: files are the kernel's */
 };
 
 enum err
@@ -98,6 +103,10 @@ static void
 env_real_diag_write(void *ctx, const char *line, size_t len)
 {
     struct env_real *real = ctx;
+    if (real->diag_write != NULL) {
+        real->diag_write(real->diag_ctx, line, len);
+        return;
+    }
     while (len > 0) {
         ssize_t n = write(real->diag_fd, line, len);
         if (n < 0 && errno == EINTR)
@@ -121,6 +130,7 @@ env_real_free(struct env *env)
 {
     struct env_real *real = (struct env_real *)env;
     diag_free(&real->env.diag);
+    memory_fs_free(&real->memory);
     mem_free(real);
 }
 
@@ -144,6 +154,36 @@ static const struct env_ops env_real_ops = {
     .resolve = addr_real_resolve,
 };
 
+/* ---- files in memory ---- */
+
+struct memory_fs *
+env_memory(struct env *env)
+{
+    return ((struct env_real *)env)->memory;
+}
+
+static const struct env_ops env_memory_ops = {
+    .free = env_real_free,
+    .now_ns = env_real_now_ns,
+    .wall_ms = env_real_wall_ms,
+    .random = env_real_random,
+    .open = memory_open,
+    .stat = memory_stat,
+    .mkdir = memory_mkdir,
+    .rename = memory_rename,
+    .unlink = memory_unlink,
+    .rmdir = memory_rmdir,
+    .sync_dir = memory_sync_dir,
+    .list_dir = memory_list_dir,
+    .lock_file = memory_lock,
+    .disk_space = memory_disk_space,
+    .loop_new = loop_real_new,
+    .pool_new = pool_real_new,
+    .resolve = addr_real_resolve,
+};
+
+/* ---- life ---- */
+
 int64_t
 env_real_raise_open_files(void)
 {
@@ -158,21 +198,26 @@ env_real_raise_open_files(void)
 enum err
 env_real_new(const struct env_real_opts *opts, struct env **out)
 {
+    enum err err = ERR_OK;
     struct env_real *real = mem_calloc(1, sizeof *real);
     if (real == NULL)
         return ERR_NOMEM;
-    real->env.ops = &env_real_ops;
+    real->env.ops = opts->memory_bytes_max > 0 ? &env_memory_ops : &env_real_ops;
     real->diag_fd = opts->diag_fd;
-    if (opts->diag_fd >= 0) {
+    real->diag_write = opts->diag_write;
+    real->diag_ctx = opts->diag_ctx;
+    if (opts->diag_fd >= 0 || opts->diag_write != NULL) {
         struct diag_opts diag_opts = {.level_min = opts->level_min,
             .write = env_real_diag_write,
             .now_ms = env_real_diag_now,
             .ctx = real};
-        enum err err = diag_new(&diag_opts, &real->env.diag);
-        if (err != ERR_OK) {
-            mem_free(real);
-            return err;
-        }
+        err = diag_new(&diag_opts, &real->env.diag);
+    }
+    if (err == ERR_OK && opts->memory_bytes_max > 0)
+        err = memory_fs_new(opts->memory_bytes_max, &real->memory);
+    if (err != ERR_OK) {
+        env_real_free(&real->env);
+        return err;
     }
     *out = &real->env;
     return ERR_OK;

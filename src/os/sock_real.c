@@ -23,6 +23,7 @@ enum {
     SOCK_KEEPALIVE_IDLE_S = 60,
     SOCK_KEEPALIVE_INTERVAL_S = 10,
     SOCK_KEEPALIVE_COUNT = 6,
+    SOCK_COPY_BYTES = 64 << 10,
 };
 
 struct sock_real {
@@ -186,13 +187,28 @@ sock_real_writev(struct sock *sock, const struct bytes *parts, int count, size_t
     }
 }
 
+/* A file that the kernel does not know. */
+static enum err
+sock_real_send_copy(
+    struct sock *sock, struct env_file *file, int64_t position, size_t len, size_t *n)
+{
+    uint8_t copy[SOCK_COPY_BYTES];
+    struct bytes part = {copy, 0};
+    enum err err =
+        env_read_at(file, position, copy, len < sizeof copy ? len : sizeof copy, &part.len);
+    if (err != ERR_OK)
+        return err;
+    return part.len == 0 ? ERR_TRUNCATED : sock_real_writev(sock, &part, 1, n);
+}
+
 static enum err
 sock_real_sendfile(
     struct sock *sock, struct env_file *file, int64_t position, size_t len, size_t *n)
 {
     off_t offset = position;
     int fd = env_file_fd(file);
-    ASSERT(fd >= 0);
+    if (fd < 0)
+        return sock_real_send_copy(sock, file, position, len, n);
     for (;;) {
         ssize_t sent = sendfile(sock_of(sock)->fd, fd, &offset, len);
         if (sent > 0) {
