@@ -41,6 +41,7 @@ struct moldau_server {
     char *settings[SETTINGS_MAX]; /* "name=value", owned */
     int setting_count;
     int64_t memory_bytes_max;
+    bool no_flush;
     moldau_log_fn log_fn;
     void *log_ctx;
     struct env *env; /* from the first start on */
@@ -194,6 +195,17 @@ moldau_server_memory_max(struct moldau_server *server, int64_t size_bytes)
 }
 
 enum moldau_err
+moldau_server_no_flush(struct moldau_server *server)
+{
+    if (server == NULL)
+        return MOLDAU_ERR_INVALID;
+    if (server->env != NULL)
+        return refuse(server, MOLDAU_ERR_STATE, "the server was started already");
+    server->no_flush = true;
+    return finish(server, MOLDAU_OK);
+}
+
+enum moldau_err
 moldau_server_on_log(struct moldau_server *server, moldau_log_fn fn, void *ctx)
 {
     if (server == NULL)
@@ -234,6 +246,7 @@ make_env(struct moldau_server *server)
         .diag_fd = -1,
         .diag_write = server->log_fn != NULL ? on_log_line : NULL,
         .diag_ctx = server,
+        .no_sync = server->no_flush,
         .memory_bytes_max = in_memory ? server->memory_bytes_max : 0};
     return env_real_new(&opts, &server->env);
 }

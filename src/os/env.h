@@ -26,6 +26,8 @@ struct env_real_opts {
     /* Instead of diag_fd: gets whole lines, one call at a time, from any thread. May be NULL. */
     void (*diag_write)(void *ctx, const char *line, size_t len);
     void *diag_ctx;
+    /* Flushes do nothing: what is written outlives the process, not a power cut. */
+    bool no_sync;
     int64_t memory_bytes_max; /* > 0: files live in memory, at most so many bytes of them */
 };
 

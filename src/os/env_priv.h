@@ -59,6 +59,9 @@ struct env_file {
 /* Real environment only: errno as an error of ours. */
 enum err os_err_of(int number);
 
+/* Whether its flushes do nothing (env_real.c). */
+bool env_real_no_sync(const struct env *env);
+
 /* The real environment's parts of the tables (file_real.c, loop_real.c, pool_real.c). */
 enum err file_real_open(struct env *env, const char *path, int flags, struct env_file **out);
 enum err file_real_stat(struct env *env, const char *path, struct env_stat *out);

@@ -18,6 +18,7 @@ struct env_real {
     int diag_fd;
     void (*diag_write)(void *ctx, const char *line, size_t len);
     void *diag_ctx;
+    bool no_sync;
     struct memory_fs *memory; /* owned; NULL: files are the kernel's */
 };
 
@@ -134,6 +135,12 @@ env_real_free(struct env *env)
     mem_free(real);
 }
 
+bool
+env_real_no_sync(const struct env *env)
+{
+    return ((const struct env_real *)env)->no_sync;
+}
+
 static const struct env_ops env_real_ops = {
     .free = env_real_free,
     .now_ns = env_real_now_ns,
@@ -203,6 +210,7 @@ env_real_new(const struct env_real_opts *opts, struct env **out)
     if (real == NULL)
         return ERR_NOMEM;
     real->env.ops = opts->memory_bytes_max > 0 ? &env_memory_ops : &env_real_ops;
+    real->no_sync = opts->no_sync;
     real->diag_fd = opts->diag_fd;
     real->diag_write = opts->diag_write;
     real->diag_ctx = opts->diag_ctx;

@@ -1,4 +1,5 @@
-/* What: a fixed number of threads that take work from one queue, oldest first.
+/* What: threads that take work from one queue, oldest first. The first is there from the beginning;
+ * the others come when work waits and none is idle, up to the number that was asked for.
  * Invariants: I1 works are taken exactly once. I2 pool_free returns after the last one ended.
  * Threads: submit from any; free from none of the pool's own. */
 #include <errno.h>
@@ -16,10 +17,13 @@ struct pool_real {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t some;
     struct list queue;
+    int queued;
     int idle; /* threads that wait */
     bool closing;
     int thread_count;
-    pthread_t threads[];
+    int thread_max;
+    char name[LOOP_NAME_SIZE];
+    pthread_t threads[]; /* thread_max */
 };
 
 static void *
@@ -37,6 +41,7 @@ pool_real_thread(void *arg)
             real->idle--;
             continue;
         }
+        real->queued--;
         pthread_mutex_unlock(&real->lock);
         struct pool_work *work = LIST_ENTRY(at, struct pool_work, link);
         work->run(work); /* may free the work */
@@ -46,13 +51,38 @@ pool_real_thread(void *arg)
     return NULL;
 }
 
+/* One thread more, with the lock held or before anybody has the pool; an errno. */
+static int
+pool_real_grow(struct pool_real *real)
+{
+    sigset_t all, before;
+    char text[LOOP_NAME_SIZE];
+    int i = real->thread_count;
+    ASSERT(i < real->thread_max);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&real->threads[i], NULL, pool_real_thread, real);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0)
+        return r;
+    snprintf(text, sizeof text, "%.11s-%u", real->name, (unsigned)i % 1000);
+    pthread_setname_np(real->threads[i], text);
+    real->thread_count++;
+    return 0;
+}
+
 static void
 pool_real_submit(struct pool *pool, struct pool_work *work)
 {
     struct pool_real *real = (struct pool_real *)pool;
     pthread_mutex_lock(&real->lock);
     list_push(&real->queue, &work->link);
+    real->queued++;
     bool wake = real->idle > 0;
+    /* Those that were woken and did not come yet still count as idle, hence the number. When the
+     * system gives no thread the others do the work. */
+    if (real->queued > real->idle && real->thread_count < real->thread_max && !real->closing)
+        (void)pool_real_grow(real);
     pthread_mutex_unlock(&real->lock);
     if (wake)
         pthread_cond_signal(&real->some);
@@ -82,8 +112,6 @@ static const struct pool_ops pool_real_ops = {
 enum err
 pool_real_new(struct env *env, const char *name, int threads, struct pool **out)
 {
-    sigset_t all, before;
-    int r = 0;
     (void)env;
     struct pool_real *real =
         mem_calloc(1, sizeof *real + (size_t)threads * sizeof real->threads[0]);
@@ -93,18 +121,9 @@ pool_real_new(struct env *env, const char *name, int threads, struct pool **out)
     pthread_mutex_init(&real->lock, NULL);
     pthread_cond_init(&real->some, NULL);
     list_init(&real->queue);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; i < threads && r == 0; i++) {
-        char text[LOOP_NAME_SIZE];
-        r = pthread_create(&real->threads[i], NULL, pool_real_thread, real);
-        if (r != 0)
-            break;
-        snprintf(text, sizeof text, "%.11s-%d", name, i % 1000);
-        pthread_setname_np(real->threads[i], text);
-        real->thread_count++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    real->thread_max = threads;
+    snprintf(real->name, sizeof real->name, "%s", name);
+    int r = pool_real_grow(real);
     if (r != 0) {
         pool_real_free(&real->pool);
         return r == EAGAIN ? ERR_LIMIT : os_err_of(r);

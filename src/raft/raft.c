@@ -2,7 +2,7 @@
  *
  * States: UNATTACHED (no leader known) -> CANDIDATE (epoch + 1, voted for itself, both durable) ->
  * LEADER once a majority has voted. With one voter the own vote is the majority, so that all three
- * are passed in one tick. FAILED ends everything. Invariants: see raft.h. */
+ * are passed in one tick and stored once. FAILED ends everything. Invariants: see raft.h. */
 #include "raft/raft.h"
 
 #include "base/alloc.h"
@@ -105,27 +105,26 @@ persist(struct raft *raft, const struct quorum_state *state)
     return err;
 }
 
-static enum err
-become_candidate(struct raft *raft)
+/* Makes *next what is stored of a candidacy. */
+static void
+become_candidate(struct raft *raft, struct quorum_state *next)
 {
-    struct quorum_state next = raft->state;
-    ASSERT(next.leader_epoch < INT32_MAX);
-    next.leader_epoch++;
-    next.leader_id = -1;
-    next.voted_id = raft->node_id;
-    next.voted_directory_id = raft->directory_id;
+    *next = raft->state;
+    ASSERT(next->leader_epoch < INT32_MAX);
+    next->leader_epoch++;
+    next->leader_id = -1;
+    next->voted_id = raft->node_id;
+    next->voted_directory_id = raft->directory_id;
     fsm_move(&raft->role, RAFT_CANDIDATE);
-    return persist(raft, &next);
 }
 
 static enum err
-become_leader(struct raft *raft, int64_t wall_ms)
+become_leader(struct raft *raft, struct quorum_state *next, int64_t wall_ms)
 {
-    struct quorum_state next = raft->state;
-    next.leader_id = raft->node_id;
-    next.voted_id = -1;
-    next.voted_directory_id = UUID_ZERO;
-    enum err err = persist(raft, &next);
+    next->leader_id = raft->node_id;
+    next->voted_id = -1;
+    next->voted_directory_id = UUID_ZERO;
+    enum err err = persist(raft, next);
     if (err != ERR_OK)
         return err;
     fsm_move(&raft->role, RAFT_LEADER);
@@ -150,9 +149,10 @@ raft_tick(struct raft *raft, int64_t wall_ms)
     /* Only a quorum of one can be run so far; raft_new's caller configured anything else away. */
     if (raft->voter_count != 1 || raft->voters[0] != raft->node_id)
         return ERR_UNSUPPORTED;
-    enum err err = become_candidate(raft);
-    if (err == ERR_OK)
-        err = become_leader(raft, wall_ms);
+    struct quorum_state next;
+    become_candidate(raft, &next);
+    /* Nobody else hears of its vote: it is stored together with what it leads to (I1). */
+    enum err err = become_leader(raft, &next, wall_ms);
     raft_check(raft);
     return err;
 }
