@@ -22,7 +22,7 @@ struct node_config_opts {
     const char *path;       /* properties file; NULL for none */
     const char *const *set; /* "key=value" texts */
     int set_count;
-    const char *set_name; /* what problems call these; NULL: --set */
+    const char *set_name;     /* what problems call these; NULL: --set */
     char *const *environment; /* the process's, NULL-terminated; NULL for none */
 };
 

@@ -11,10 +11,10 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "client/public_priv.h"
 #include "moldau/broker.h"
 #include "node/config.h"
 #include "node/node.h"
+#include "os/loop.h"
 
 enum {
     PROBLEMS_MAX = 1 << 20,
@@ -65,12 +65,19 @@ static enum moldau_err
 server_err_of(enum err err)
 {
     switch ((int)err) {
+    case ERR_OK: return MOLDAU_OK;
+    case ERR_NOMEM:
     case ERR_LIMIT: return MOLDAU_ERR_NOMEM;
+    case ERR_INVALID:
+    case ERR_RANGE:
+    case ERR_UNSUPPORTED: return MOLDAU_ERR_INVALID;
+    case ERR_CORRUPT:
+    case ERR_TRUNCATED: return MOLDAU_ERR_CORRUPT;
     case ERR_IO:
     case ERR_NOSPACE:
     case ERR_NOTFOUND:
     case ERR_PERM: return MOLDAU_ERR_DISK;
-    default: return public_err_of(err);
+    default: return MOLDAU_ERR_STATE; /* busy, failed */
     }
 }
 
