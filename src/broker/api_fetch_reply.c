@@ -52,7 +52,7 @@ set_hint(struct reply *reply, const struct replica_fetch_item *item,
     broker_leader_hint_find(reply->f->req, item->topic, item->partition, &hint);
     data->current_leader.leader_id = hint.leader_id;
     data->current_leader.leader_epoch = hint.leader_epoch;
-    if (hint.has_endpoint)
+    if (hint.has_endpoint && !reply->f->follower) /* brokers know each other */
         add_endpoint(reply, &hint);
 }
 
@@ -92,10 +92,12 @@ set_aborted(struct reply *reply, const struct fetch_part *part,
     return true;
 }
 
+/* The metadata did not know it when the request came. */
 static bool
-is_unknown(enum proto_error error)
+is_unknown(const struct replica_fetch_item *item, const struct fetch_part *part)
 {
-    return error == PROTO_ERROR_UNKNOWN_TOPIC_ID || error == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    return part->part == NULL && (item->error == PROTO_ERROR_UNKNOWN_TOPIC_ID ||
+                                     item->error == PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
 static bool
@@ -113,7 +115,7 @@ fill_part(struct reply *reply, const struct replica_fetch_item *item, struct fet
     set_records(part, data);
     if (!ok) {
         data->aborted_transactions.items = NULL;
-        data->aborted_transactions.count = is_unknown(item->error) ? 0 : -1; /* as Kafka's */
+        data->aborted_transactions.count = is_unknown(item, part) ? 0 : -1; /* as Kafka's */
         set_hint(reply, item, data);
         return true;
     }
@@ -147,6 +149,15 @@ begin_topic(struct reply *reply, const struct replica_fetch_item *item)
     reply->topic->partitions.count = 0;
 }
 
+/* What the metadata does not know comes last, as in Kafka. */
+static bool
+belongs_here(const struct fetch *f, int32_t i, int unknown)
+{
+    const struct replica_fetch_item *item = &f->context.items[i];
+
+    return item->must_answer && is_unknown(item, &f->parts[i]) == (unknown != 0);
+}
+
 /* Room for the answers: how many partitions, and in how many runs of one topic. */
 static bool
 make_room(struct reply *reply)
@@ -155,15 +166,17 @@ make_room(struct reply *reply)
     const struct replica_fetch_item *last = NULL;
     size_t parts = 0, topics = 0;
 
-    for (int32_t i = 0; i < context->item_count; i++) {
-        const struct replica_fetch_item *item = &context->items[i];
-        if (!item->must_answer)
-            continue;
-        parts++;
-        if (last == NULL || !uuid_eq(last->topic_id, item->topic_id) ||
-            !str_eq(last->topic, item->topic))
-            topics++;
-        last = item;
+    for (int unknown = 0; unknown < 2; unknown++) {
+        for (int32_t i = 0; i < context->item_count; i++) {
+            const struct replica_fetch_item *item = &context->items[i];
+            if (!belongs_here(reply->f, i, unknown))
+                continue;
+            parts++;
+            if (last == NULL || !uuid_eq(last->topic_id, item->topic_id) ||
+                !str_eq(last->topic, item->topic))
+                topics++;
+            last = item;
+        }
     }
     reply->response.responses.items =
         arena_alloc(reply->f->req->arena, topics * sizeof *reply->response.responses.items);
@@ -173,13 +186,13 @@ make_room(struct reply *reply)
 }
 
 static bool
-fill_all(struct reply *reply)
+fill_all(struct reply *reply, int unknown)
 {
     struct fetch *f = reply->f;
 
     for (int32_t i = 0; i < f->context.item_count; i++) {
         const struct replica_fetch_item *item = &f->context.items[i];
-        if (!item->must_answer)
+        if (!belongs_here(f, i, unknown))
             continue;
         if (!same_topic(reply, item))
             begin_topic(reply, item);
@@ -229,7 +242,7 @@ fetch_reply(struct fetch *f)
     }
     proto_init(&proto_fetch_response_schema, &reply.response);
     reply.response.session_id = session_id;
-    if (!make_room(&reply) || !fill_all(&reply)) {
+    if (!make_room(&reply) || !fill_all(&reply, 0) || !fill_all(&reply, 1)) {
         drop_records(&reply);
         fetch_release(f);
         broker_req_close(f->req, "out of request memory");

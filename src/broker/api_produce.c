@@ -293,6 +293,8 @@ produce_ended(struct broker_req *req)
             part_fail(p, wait->response, topic, PROTO_ERROR_REQUEST_TIMED_OUT);
         else if (slot->why == REPLICA_WAKE_RESIGNED)
             part_fail(p, wait->response, topic, PROTO_ERROR_NOT_LEADER_OR_FOLLOWER);
+        else if (slot->why == REPLICA_WAKE_DELETED)
+            part_fail(p, wait->response, topic, PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
         else if (slot->why == REPLICA_WAKE_FAILED)
             part_fail(p, wait->response, topic, PROTO_ERROR_KAFKA_STORAGE_ERROR);
         replica_partition_unref(&wait->part);

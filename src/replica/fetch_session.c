@@ -168,8 +168,18 @@ begin_in_session(struct replica_fetch_session *session, const struct replica_fet
         return PROTO_ERROR_FETCH_SESSION_ID_NOT_FOUND;
     }
     if (session->count == 0) {
+        /* Nothing is left of it: what was asked now is answered for itself. */
+        int32_t count = items_dedupe(ask->items, ask->item_count, arena);
         replica_session_remove(session);
-        *out = (struct replica_fetch_context){.kind = REPLICA_FETCH_SESSIONLESS};
+        if (count < 0)
+            return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+        *out = (struct replica_fetch_context){
+            .kind = REPLICA_FETCH_SESSIONLESS,
+            .items = ask->items,
+            .item_count = count,
+            .follower = ask->follower,
+            .topic_ids = ask->version >= 13,
+        };
         return PROTO_ERROR_NONE;
     }
     session->epoch = replica_session_epoch_after(session->epoch);

@@ -318,7 +318,8 @@ partition_failed(void *ctx, struct replica_partition *part, enum err err)
 
 /* The replica is to be no more on this node. */
 static void
-replica_remove(struct replica_manager *mgr, const struct meta_topic *meta, int32_t index)
+replica_remove(struct replica_manager *mgr, const struct meta_topic *meta, int32_t index,
+    enum replica_wake why)
 {
     struct replica_partition *part = table_take(mgr, meta->name, meta->id, index);
     struct log *log;
@@ -326,7 +327,7 @@ replica_remove(struct replica_manager *mgr, const struct meta_topic *meta, int32
 
     if (part == NULL)
         return;
-    log = replica_partition_take_down(part, REPLICA_WAKE_RESIGNED);
+    log = replica_partition_take_down(part, why);
     tell_resigned(mgr, part);
     if (log == NULL) /* failed before; the files are still there, maybe */
         log = log_manager_find(mgr->opts.logs, meta->name, index);
@@ -456,7 +457,7 @@ apply_partitions(struct replica_manager *mgr, const struct meta_image *image,
         if (meta != NULL && meta_ids_contain(meta->replicas, mgr->opts.node_id))
             replica_settle(mgr, topic, meta, &config);
         else
-            replica_remove(mgr, topic, index);
+            replica_remove(mgr, topic, index, REPLICA_WAKE_RESIGNED);
     }
 }
 
@@ -507,7 +508,7 @@ replica_manager_apply(
         const struct meta_delta_topic *change = &delta->topics[i];
         if (change->after == NULL) {
             for (int32_t p = 0; p < change->before->partition_count; p++)
-                replica_remove(mgr, change->before, p);
+                replica_remove(mgr, change->before, p, REPLICA_WAKE_DELETED);
         } else {
             apply_partitions(
                 mgr, image, change->after, change->partitions, change->partition_count);

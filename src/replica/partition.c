@@ -193,6 +193,8 @@ replica_partition_check(
     mutex_assert_held(&part->mutex);
     if (part->offline)
         return PROTO_ERROR_KAFKA_STORAGE_ERROR;
+    if (part->deleted)
+        return PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (part->log == NULL)
         return PROTO_ERROR_NOT_LEADER_OR_FOLLOWER;
     if (leader_epoch >= 0 && leader_epoch < part->leader_epoch)
@@ -467,6 +469,7 @@ replica_partition_down(struct replica_partition *part, enum replica_wake why, st
     ASSERT(why != REPLICA_WAKE_REACHED);
     part->log = NULL;
     part->offline = part->offline || why == REPLICA_WAKE_FAILED;
+    part->deleted = part->deleted || why == REPLICA_WAKE_DELETED;
     part->role = REPLICA_ROLE_NONE;
     collect_all(part, woken);
     return log;

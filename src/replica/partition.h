@@ -70,7 +70,8 @@ enum { REPLICA_WATERMARK_COUNT = REPLICA_WATERMARK_LEO + 1 };
 
 enum replica_wake {
     REPLICA_WAKE_REACHED,  /* the watermark is at the offset or beyond */
-    REPLICA_WAKE_RESIGNED, /* no longer leader, another epoch, or deleted: NOT_LEADER_OR_FOLLOWER */
+    REPLICA_WAKE_RESIGNED, /* no longer leader, or another epoch: NOT_LEADER_OR_FOLLOWER */
+    REPLICA_WAKE_DELETED,  /* its topic is no more: UNKNOWN_TOPIC_OR_PARTITION */
     REPLICA_WAKE_FAILED,   /* the log directory failed: KAFKA_STORAGE_ERROR */
 };
 

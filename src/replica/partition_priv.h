@@ -63,6 +63,7 @@ struct replica_partition {
     struct log *log; /* the log manager's; NULL when offline or deleted */
     enum replica_role role;
     bool offline;
+    bool deleted; /* with its topic */
     int32_t leader_id;
     int32_t leader_epoch;
     int64_t epoch_start_offset; /* LEO when this node began to lead */

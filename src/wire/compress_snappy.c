@@ -80,8 +80,6 @@ compress_snappy_decode(struct bytes in, struct compress_out *o)
         /* A stream may be several streams one after another. */
         if (in.len >= XERIAL_HEADER_SIZE &&
             memcmp(in.data, xerial_magic, sizeof xerial_magic) == 0) {
-            if ((int32_t)load_be32(in.data + 8) < XERIAL_VERSION)
-                return ERR_CORRUPT;
             in.data += XERIAL_HEADER_SIZE;
             in.len -= XERIAL_HEADER_SIZE;
             continue;

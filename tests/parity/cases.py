@@ -7,7 +7,7 @@ servers. The others are cases:
 
 `f` is the request as wire.py takes it; `raw` instead is its body in hexadecimal; `conn` names one of
 several connections; `client` a client id; `quiet` sends without waiting for an answer; `until`: {"path",
-"is"} asks again until the answer has that there. A string
+"is"} asks again until the answer has that there; `disk`: the files of a partition, see segments.py. A string
 "$name" in a request stands for what an earlier answer of the file held: "$id:TOPIC" the topic's id,
 others by `save`: {"name": "path.0.to.field"}. answers/ has one object a line: a case's name and its
 answers, each the decoded fields, or "closed", or "silent".
@@ -21,6 +21,7 @@ import time
 
 import broker
 import metadata_log
+import segments
 import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -173,6 +174,8 @@ class Asker:
         if "sleep" in step:
             time.sleep(step["sleep"])
             return None
+        if "disk" in step:
+            return segments.files(self.server.log_dir, step["disk"], step["partition"], step.get("unpack", False))
         if step.get("hang up"):
             self.conns.pop(step["conn"]).close()
             return None
@@ -192,7 +195,7 @@ class Asker:
         if isinstance(answer, dict):
             self._learn(answer, known)
             for name, path in step.get("save", {}).items():
-                known[name] = at_path(answer, path)
+                known[name] = at_path(answer, path) or (0 if path == "sessionId" else "")   # answers leave zeros out
         if self.settle_s and self.codec.apis[step["api"]][0] in (19, 20, 33, 37, 43, 44, 45, 57):
             time.sleep(self.settle_s * (4 if step["api"] == "CreatePartitions" and len(step.get("f", {}).get("topics") or []) != 1 else 1))
         return self.masked(step["api"], answer, json.dumps(step))

@@ -11,8 +11,8 @@ def file(function):
     return function
 
 
-def create(*names, partitions=2, configs=()):
-    return step("CreateTopics", 7, {"topics": [{"name": n, "numPartitions": partitions, "replicationFactor": 1, "assignments": [],
+def create(*names, partitions=2, configs=(), v=7):
+    return step("CreateTopics", v, {"topics": [{"name": n, "numPartitions": partitions, "replicationFactor": 1, "assignments": [],
                                                 "configs": [{"name": k, "value": v} for k, v in configs]} for n in names], "timeoutMs": 30000})
 
 

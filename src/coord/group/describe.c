@@ -43,13 +43,10 @@ describe_members(const struct group *group, struct coord_group_describe *reply)
         reply->response.members.items[i].group_instance_id = arena_str(arena, m->instance_id);
         reply->response.members.items[i].client_id = arena_str(arena, m->client_id);
         reply->response.members.items[i].client_host = arena_str(arena, m->client_host);
-        reply->response.members.items[i].member_metadata = empty;
-        reply->response.members.items[i].member_assignment = empty;
-        if (!stable)
-            continue;
-        reply->response.members.items[i].member_metadata =
-            copy_bytes(arena, coord_member_metadata(m, group->protocol_name));
+        /* The assignment stays until the next one, what a member said of itself does not. */
         reply->response.members.items[i].member_assignment = copy_bytes(arena, m->assignment);
+        reply->response.members.items[i].member_metadata =
+            stable ? copy_bytes(arena, coord_member_metadata(m, group->protocol_name)) : empty;
     }
 }
 

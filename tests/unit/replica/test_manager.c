@@ -339,13 +339,14 @@ deleted_topic_ends_its_waiters_and_its_logs(void **state)
     remove_topic(&f, ID_A);
     change(&f, true);
     assert_int_equal(noted.calls, 1);
-    assert_int_equal(noted.why, REPLICA_WAKE_RESIGNED);
+    assert_int_equal(noted.why, REPLICA_WAKE_DELETED);
     assert_int_equal(f.resigned, 2);
     assert_int_equal(replica_manager_partition_count(f.mgr), 0);
     assert_null(log_manager_find(f.logs, STR("a"), 0));
     assert_int_equal(find(&f, "a", UUID_ZERO, 0), PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
     /* Whoever still holds it is told, and does no harm. */
-    assert_int_equal(replica_partition_append(held, &append), PROTO_ERROR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(
+        replica_partition_append(held, &append), PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
     sim_run_ms(f.sim, 5000);
     replica_partition_unref(&held);
     fixture_close(&f);
