@@ -143,14 +143,15 @@ has_twice(struct str value)
     return false;
 }
 
-/* No element twice, none empty, each one of the choices where there are such. */
+/* No element twice for a broker, none empty, each one of the choices where there are such. */
 static bool
 elements_check(const struct config_def *def, struct str value, struct problem *p)
 {
     struct str rest = value, one;
     if (has_too_many(value))
         return list_refuse(def, "has more than 1000 values.", p);
-    if (has_twice(value))
+    /* A topic may name a policy twice; Kafka takes that too. */
+    if (def->scope == CONFIG_SCOPE_BROKER && has_twice(value))
         return list_refuse(def, "values must not be duplicated.", p);
     while (split_next(&rest, &one)) {
         if (one.len == 0)

@@ -117,8 +117,9 @@ a_refusal_is_the_sentence_that_kafka_says(void **state)
             "delete"},
         {CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,,delete",
             "Configuration 'cleanup.policy' values must not be empty."},
-        {CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,compact",
-            "Configuration 'cleanup.policy' values must not be duplicated."},
+        {CONFIG_SCOPE_TOPIC, "cleanup.policy", "compact,compact", NULL},
+        {CONFIG_SCOPE_BROKER, "log.cleanup.policy", "compact,compact",
+            "Configuration 'log.cleanup.policy' values must not be duplicated."},
         {CONFIG_SCOPE_BROKER, "listeners", " ",
             "Configuration 'listeners' must not be empty. Valid values include: any non-empty "
             "value"},
