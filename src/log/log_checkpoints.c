@@ -1,6 +1,6 @@
 /* What: the text checkpoints of the log directories, written whole and atomically when they would
  * say something new.
- * Threads: each kind by one thread at a time (the manager's duties). */
+ * Threads: any; one writes at a time, since two would take the temporary file from each other. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -112,8 +112,10 @@ log_checkpoint_write_dir(
 {
     struct buf lines;
     int64_t count;
+    mutex_lock(&mgr->checkpoint_mutex); /* before gathering: what is older is not written later */
     gather(mgr, dir, kind, &lines, &count);
     enum err err = write_text(dir, kind, &lines, count, false);
+    mutex_unlock(&mgr->checkpoint_mutex);
     buf_fini(&lines);
     return err;
 }
@@ -177,7 +179,9 @@ log_checkpoint_write_closed(struct managed_dir *dir, enum log_checkpoint_kind ki
     for (int32_t i = 0; i < count; i++)
         if (logs[i].dir == dir)
             add_line(&lines, logs[i].key, closed_value(&logs[i], kind), &written);
+    mutex_lock(&dir->mgr->checkpoint_mutex);
     enum err err = write_text(dir, kind, &lines, written, kind != LOG_CHECKPOINT_CLEANED);
+    mutex_unlock(&dir->mgr->checkpoint_mutex);
     buf_fini(&lines);
     return err;
 }

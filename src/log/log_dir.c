@@ -89,6 +89,17 @@ write_properties(struct log_manager *mgr, struct managed_dir *dir, const char *p
     return err;
 }
 
+/* Whether a node ran on it before. */
+static bool
+was_in_use(struct log_manager *mgr, const struct managed_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    struct env_stat st;
+    return (log_path_join(path, dir->path, CLEAN_FILE) &&
+               env_stat(mgr->env, path, &st) == ERR_OK) ||
+           (log_path_join(path, dir->path, IN_USE_FILE) && env_stat(mgr->env, path, &st) == ERR_OK);
+}
+
 /* Checks meta.properties, or formats. */
 static enum err
 identify(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
@@ -116,6 +127,9 @@ identify(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
     if (mgr->cluster_id == NULL)
         return explain(explanation, ERR_INVALID, dir->path, "no cluster id to format it with");
     dir->id = env_random_uuid(mgr->env);
+    if (was_in_use(mgr, dir))
+        diag_event(env_diag(mgr->env), DIAG_WARN, "log", "identity_missing", DIAG_Z("path", path),
+            DIAG_Z("new_cluster_id", mgr->cluster_id));
     return write_properties(mgr, dir, path);
 }
 

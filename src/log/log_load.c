@@ -186,9 +186,13 @@ read_checkpoints(struct load *l)
             l->dir->checkpointed = err == ERR_OK;
         else if (l->kind == LOG_CHECKPOINT_CLEANED)
             l->dir->cleaned_known = err == ERR_OK;
-        if (err == ERR_CORRUPT && env_stat(l->mgr->env, path, &st) == ERR_OK && st.size_bytes == 0)
-            continue; /* so Kafka begins the cleaner's */
-        if (err != ERR_OK && err != ERR_NOTFOUND)
+        bool cleaned = l->kind == LOG_CHECKPOINT_CLEANED;
+        if (cleaned && err == ERR_CORRUPT && env_stat(l->mgr->env, path, &st) == ERR_OK &&
+            st.size_bytes == 0)
+            continue; /* so Kafka begins it */
+        /* A clean stop leaves all but that one. */
+        if (err != ERR_OK &&
+            (err != ERR_NOTFOUND || (l->dir->clean && !cleaned && HASH_COUNT(l->items) > 0)))
             diag_event(env_diag(l->mgr->env), DIAG_WARN, "log", "checkpoint_unreadable",
                 DIAG_Z("path", path), DIAG_ERR("cause", err));
     }

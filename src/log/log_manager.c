@@ -62,6 +62,7 @@ manager_free(struct log_manager *mgr)
         log_dir_close(&mgr->dirs[i]);
     mem_free(mgr->dirs);
     file_cache_free(&mgr->files);
+    mutex_fini(&mgr->checkpoint_mutex);
     mutex_fini(&mgr->mutex);
     mutex_fini(&mgr->queue_mutex);
     mem_free(mgr->cluster_id);
@@ -79,6 +80,7 @@ manager_new(const struct log_manager_opts *opts, struct log_manager **out)
     mgr->opts.dirs = NULL;
     mgr->opts.cluster_id = STR_NULL;
     mgr->previous_broker_epoch = -1;
+    mutex_init(&mgr->checkpoint_mutex, MUTEX_RANK_CHECKPOINTS);
     mutex_init(&mgr->mutex, MUTEX_RANK_LOG_MANAGER);
     mutex_init(&mgr->queue_mutex, MUTEX_RANK_LEAF);
     list_init(&mgr->deletes);

@@ -66,6 +66,7 @@ struct log_manager {
     struct file_cache *files;
     int64_t previous_broker_epoch;
 
+    struct mutex checkpoint_mutex; /* CHECKPOINTS: one checkpoint is written at a time */
     struct mutex mutex; /* LOG_MANAGER */
     struct managed_log *logs;
     struct log *metadata_log; /* owned; NULL until asked for */

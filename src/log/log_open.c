@@ -186,6 +186,9 @@ metadata_read(struct log *log)
             log->topic_id = id;
     }
     mem_free(text);
+    if (uuid_is_zero(log->topic_id))
+        diag_event(env_diag(log->env), DIAG_WARN, "log", "partition_metadata_unreadable",
+            DIAG_Z("path", path));
 }
 
 enum err
@@ -318,6 +321,20 @@ find_files(struct log *log, struct listing *l, const struct log_open_opts *opts)
     return err;
 }
 
+/* A segment that lost all it held. Only a cleaner leaves empty ones behind by right. */
+static void
+tell_empty_segments(const struct log *log, int64_t cleaned_end)
+{
+    for (int32_t i = 0; i + 1 < log->segment_count; i++) {
+        int64_t next = log->segments[i + 1]->base_offset;
+        if (log->segments[i]->size_bytes > 0 || next <= cleaned_end)
+            continue;
+        diag_event(env_diag(log->env), DIAG_ERROR, "log", "segment_lost",
+            DIAG_Z("dir", log->home.dir), DIAG_I64("from_offset", log->segments[i]->base_offset),
+            DIAG_I64("to_offset", next));
+    }
+}
+
 static enum err
 load_epochs(struct log *log, bool present)
 {
@@ -327,8 +344,11 @@ load_epochs(struct log *log, bool present)
         return ERR_INVALID;
     if (present)
         err = epoch_cache_load(&log->epochs, log->env, path);
-    if (err == ERR_CORRUPT || (err == ERR_NOTFOUND && log_size_bytes(log) > 0))
+    if (err == ERR_CORRUPT || (err == ERR_NOTFOUND && log_size_bytes(log) > 0)) {
+        diag_event(env_diag(log->env), DIAG_WARN, "log", "epochs_rebuilt",
+            DIAG_Z("dir", log->home.dir), DIAG_ERR("cause", err));
         return log_epochs_rebuild(log);
+    }
     return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
@@ -363,7 +383,13 @@ find_end(struct log *log, const struct log_open_opts *opts, bool corrupt_marker)
         .durable_end = durable_end,
         .cleaned_end = opts->cleaned_end,
         .gaps_are_losses = opts->gaps_are_losses};
-    return log_recover(log, &recover);
+    enum err err = log_recover(log, &recover);
+    if (err == ERR_OK && log_state(log) == LOG_OPEN && log_end_offset(log) < recovery_point)
+        /* Only the recovery point says that there was more, and a bit of it may have changed. */
+        diag_event(env_diag(log->env), DIAG_WARN, "log", "end_below_recovery_point",
+            DIAG_Z("dir", log->home.dir), DIAG_I64("end", log_end_offset(log)),
+            DIAG_I64("recovery_point", recovery_point));
+    return err;
 }
 
 /* Start, high watermark and recovery point within what there is. */
@@ -397,6 +423,8 @@ open_files(struct log *log, const struct log_open_opts *opts)
     struct listing l = {0};
     enum err err = find_files(log, &l, opts);
     mem_free(l.files);
+    if (err == ERR_OK)
+        tell_empty_segments(log, opts->cleaned_end);
     if (err == ERR_OK && l.metadata)
         metadata_read(log);
     if (err == ERR_OK)

@@ -73,7 +73,7 @@ log_snapshot_write(struct log *log, int64_t offset)
     struct env_file *file;
     ASSERT(log->producers != NULL);
     int64_t last = log->snapshot_count == 0 ? -1 : log->snapshots[log->snapshot_count - 1];
-    if (offset <= last || (last < 0 && producer_state_count(log->producers) == 0))
+    if (offset <= last) /* an empty one counts too: it says that nothing need be read again */
         return ERR_OK;
     if (!log_file_path(path, log->home.dir, offset, LOG_FILE_SNAPSHOT))
         return ERR_INVALID;
@@ -125,9 +125,9 @@ snapshot_load(struct log *log, struct producer_state *ps, int64_t *offset)
         if (err != ERR_OK)
             return err;
     }
-    int64_t from = log->clean ? log_end_offset(log) : log_start_offset(log);
-    producer_state_reset(ps, from);
-    *offset = from;
+    /* Even after a clean stop: it may have been lost since, or the disk was full. */
+    producer_state_reset(ps, log_start_offset(log));
+    *offset = log_start_offset(log);
     return ERR_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/diag.h"
 #include "log/segment.h"
 
 enum {
@@ -102,6 +103,8 @@ segment_rebuild_indexes(struct log_segment *seg)
     struct batch_view view;
     int64_t at = 0;
     enum err err;
+    diag_event(env_diag(seg->home->env), DIAG_DEBUG, "log", "indexes_rebuilt",
+        DIAG_Z("dir", seg->home->dir), DIAG_I64("segment", seg->base_offset));
     for (int i = 0; i < SEGMENT_INDEX_COUNT; i++) {
         seg->index[i].loaded = false;
         err = segment_index_truncate(seg, (enum segment_index)i, 0);

@@ -77,6 +77,8 @@ metadata_store_load(struct node_metadata *md, struct quorum_state *state, bool *
     err = log_flush_now(md->log); /* what is read below counts as committed */
     if (err == ERR_OK)
         err = load_state(md, state, has_state);
+    if (err == ERR_OK && !*has_state && log_end_offset(md->log) > 0)
+        diag_event(md->diag, DIAG_WARN, MODULE, "quorum_state_missing", DIAG_Z("dir", md->dir));
     if (err == ERR_OK)
         err = metadata_snapshots_find(md);
     return err == ERR_OK ? metadata_replay(md) : err;

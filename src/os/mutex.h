@@ -10,6 +10,7 @@
 
 /* The whole list, lowest first. */
 #define MUTEX_RANKS(X) \
+    X(CHECKPOINTS)     \
     X(LOG_MANAGER)     \
     X(REPLICA_MANAGER) \
     X(COORD_SHARD)     \

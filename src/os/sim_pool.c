@@ -20,6 +20,8 @@ enum {
     WORK_NS_MAX = 2000000,
     WORK_SLOW_NS = 1000000000,
     WAIT_NS_MAX = 3000000,
+    WAIT_LONG_PPM = 150000, /* syncs that a busy disk delays */
+    WAIT_LONG_NS = 60000000,
     POOL_SLOTS_MAX = 8,
     STACK_SIZE = 1 << 20, /* touched only as far as used */
 };
@@ -128,6 +130,8 @@ sim_pool_wait(struct sim_env *env)
     if (worker->pool->draining || worker->pool->env != env)
         return;
     int64_t ns = (int64_t)sim_below(sim, WAIT_NS_MAX);
+    if (sim_chance(sim, WAIT_LONG_PPM))
+        ns += (int64_t)sim_below(sim, WAIT_LONG_NS);
     if (sim_chance(sim, env->host->faults.delay_ppm)) {
         ns += (int64_t)sim_below(sim, WORK_SLOW_NS);
         sim->faults++;

@@ -27,13 +27,17 @@ def create(address, topic="t", config=None):
     eventually(made, 60, f"topic {topic}")
 
 
+def value_of(number):
+    return b"%d " % number + b"x" * (number % 400)
+
+
 class Load(threading.Thread):
     """Numbers to partitions, round robin, until told to stop; remembers what was acknowledged."""
 
-    def __init__(self, address, topic="t", rate=10000, give_up_ms=120000):
+    def __init__(self, address, topic="t", rate=10000, give_up_ms=120000, compression="lz4"):
         super().__init__(daemon=True)
         self.producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 2,
-                                  "delivery.timeout.ms": give_up_ms, "compression.type": "lz4",
+                                  "delivery.timeout.ms": give_up_ms, "compression.type": compression,
                                   "retry.backoff.ms": 20, "topic.metadata.propagation.max.ms": 0, **QUIET})
         self.topic, self.pause_s = topic, 50 / rate
         self.acked, self.failed, self.ended = {}, [], threading.Event()
@@ -49,7 +53,7 @@ class Load(threading.Thread):
         number = 0
         while not self.ended.is_set():
             try:
-                self.producer.produce(self.topic, b"%d " % number + b"x" * (number % 400),
+                self.producer.produce(self.topic, value_of(number),
                                       partition=number % PARTITIONS, on_delivery=self.delivered)
                 number += 1
             except BufferError:
