@@ -67,7 +67,7 @@ struct log_manager {
     int64_t previous_broker_epoch;
 
     struct mutex checkpoint_mutex; /* CHECKPOINTS: one checkpoint is written at a time */
-    struct mutex mutex; /* LOG_MANAGER */
+    struct mutex mutex;            /* LOG_MANAGER */
     struct managed_log *logs;
     struct log *metadata_log; /* owned; NULL until asked for */
     int64_t metadata_recovery_point, metadata_start_offset, metadata_high_watermark;
