@@ -287,6 +287,9 @@ run_help(int argc, char **argv, const struct cli_command *const *more)
         cli_help_markdown(stdout, more);
         return CLI_OK;
     }
+    if (argc > 0 && argc <= 2 && strcmp(argv[0], "--man") == 0)
+        return cli_help_man(stdout, more, argv[1]) ? CLI_OK
+                                                   : unknown_command(more, argc - 1, argv + 1);
     if (argc > 0)
         command = cli_find(more, argc, argv, &used);
     if (command != NULL) {

@@ -123,6 +123,12 @@ bool cli_choice(const struct cli *cli, const char *option, const char *const *ch
 void cli_help_command(FILE *file, const struct cli_command *command);
 /* All commands whose name starts with `prefix`, or is in that family. */
 void cli_help_overview(FILE *file, const struct cli_command *const *more, const char *prefix);
+/* The manual page moldau(1), or of a family; false when there is none of that name. */
+bool cli_help_man(FILE *file, const struct cli_command *const *more, const char *family);
+/* Calls for each family of commands and then for each command of it. */
+void cli_help_each(FILE *file, const struct cli_command *const *more,
+    void (*family)(FILE *file, const char *name),
+    void (*fn)(FILE *file, const struct cli_command *command));
 /* docs/reference/cli.md. */
 void cli_help_markdown(FILE *file, const struct cli_command *const *more);
 

@@ -31,6 +31,18 @@ first_word(const char *name)
     return (struct str){name, strcspn(name, " ")};
 }
 
+/* A family of cli_commands that another list adds to: it is offered with these. */
+static bool
+is_elsewhere(const struct cli_command *const *at, struct str family)
+{
+    bool own = false, there = false;
+    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++) {
+        own |= c == at;
+        there |= str_eq(first_word((*c)->name), family);
+    }
+    return there && !own;
+}
+
 /* Families and commands of one word; families stand together in the table. */
 static void
 offer_first(FILE *file, const struct cli_command *const *list, const char *word)
@@ -38,7 +50,7 @@ offer_first(FILE *file, const struct cli_command *const *list, const char *word)
     struct str before = STR_NULL;
     for (; list != NULL && *list != NULL; list++) {
         struct str name = first_word((*list)->name);
-        if (!str_eq(name, before))
+        if (!str_eq(name, before) && !is_elsewhere(list, name))
             complete_offer(file, word, name);
         before = name;
     }
@@ -129,8 +141,11 @@ offer_argument(FILE *file, const char *name, const char *kind, const char *word)
 {
     static const char *const kinds[] = {
         "topic", "broker", "group", "client-metrics", "broker-logger", NULL};
+    static const char *const profiles[] = {"dev", "production", NULL};
     if (strcmp(name, "KIND") == 0)
         offer_all(file, word, kinds);
+    if (strcmp(name, "PROFILE") == 0)
+        offer_all(file, word, profiles);
     if (strcmp(name, "TOPIC") == 0 || (strcmp(name, "NAME") == 0 && strcmp(kind, "topic") == 0))
         return COMPLETE_TOPICS;
     if (strcmp(name, "GROUP") == 0 || (strcmp(name, "NAME") == 0 && strcmp(kind, "group") == 0))
@@ -183,6 +198,7 @@ complete_words(FILE *file, const struct cli_command *const *more, char **words, 
         offer_second(file, more, words[0], words[1]);
         offer_second(file, cli_commands, words[0], words[1]);
     } else if (count == 3 && strcmp(words[0], "help") == 0) {
+        offer_second(file, more, words[1], words[2]);
         offer_second(file, cli_commands, words[1], words[2]);
     }
     return COMPLETE_NOTHING;

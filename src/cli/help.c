@@ -188,18 +188,49 @@ family_len(const struct cli_command *command)
     return space != NULL ? (size_t)(space - command->name) : strlen(command->name);
 }
 
-/* The commands of a list, with a heading where a family begins. */
-static void
-print_markdown_list(FILE *file, const struct cli_command *const *list)
+static bool
+is_family(const struct cli_command *a, const struct cli_command *b)
 {
-    const struct cli_command *before = NULL;
-    for (; list != NULL && *list != NULL; before = *list++) {
-        size_t len = family_len(*list);
-        if (before == NULL || family_len(before) != len ||
-            strncmp(before->name, (*list)->name, len) != 0)
-            fprintf(file, "## %.*s\n\n", (int)len, (*list)->name);
-        print_markdown_command(file, *list);
-    }
+    return a != NULL && b != NULL && family_len(a) == family_len(b) &&
+           strncmp(a->name, b->name, family_len(a)) == 0;
+}
+
+/* The commands of a list that are of a family, by the same function. */
+static void
+each_of_family(const struct cli_command *const *list, const struct cli_command *family,
+    void (*fn)(FILE *file, const struct cli_command *command), FILE *file)
+{
+    for (; list != NULL && *list != NULL; list++)
+        if (is_family(*list, family))
+            fn(file, *list);
+}
+
+void
+cli_help_each(FILE *file, const struct cli_command *const *more,
+    void (*family)(FILE *file, const char *name),
+    void (*fn)(FILE *file, const struct cli_command *command))
+{
+    const struct cli_command *const *lists[] = {more, cli_commands};
+    for (int l = 0; l < 2; l++)
+        for (const struct cli_command *const *at = lists[l]; at != NULL && *at != NULL; at++) {
+            char name[32];
+            bool begun = at > lists[l] && is_family(at[-1], *at);
+            /* What `more` adds to a family stands with that family. */
+            for (const struct cli_command *const *o = cli_commands; l == 0 && *o != NULL; o++)
+                begun |= is_family(*o, *at);
+            if (begun)
+                continue;
+            snprintf(name, sizeof name, "%.*s", (int)family_len(*at), (*at)->name);
+            family(file, name);
+            each_of_family(cli_commands, *at, fn, file);
+            each_of_family(more, *at, fn, file);
+        }
+}
+
+static void
+print_markdown_heading(FILE *file, const char *name)
+{
+    fprintf(file, "## %s\n\n", name);
 }
 
 void
@@ -222,6 +253,5 @@ cli_help_markdown(FILE *file, const struct cli_command *const *more)
           "| 0 | done |\n| 1 | failed; standard error says why |\n| 2 | wrong usage |\n"
           "| 3 | what was named does not exist |\n| 4 | unhealthy (checks) |\n\n",
         file);
-    print_markdown_list(file, more);
-    print_markdown_list(file, cli_commands);
+    cli_help_each(file, more, print_markdown_heading, print_markdown_command);
 }

@@ -1,4 +1,5 @@
 /* node/main.c - the program: `moldau server` is a node, everything else the command line. */
+#include "node/cmd_profile.h"
 #include "node/cmd_server.h"
 
 #include <stddef.h>
@@ -6,6 +7,7 @@
 int
 main(int argc, char **argv)
 {
-    static const struct cli_command *const more[] = {&node_cmd_server, NULL};
+    static const struct cli_command *const more[] = {
+        &node_cmd_server, &node_cmd_profile, &node_cmd_doctor, NULL};
     return cli_main(argc, argv, more);
 }

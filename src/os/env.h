@@ -34,6 +34,8 @@ struct env_real_opts {
 MUST_USE enum err env_real_new(const struct env_real_opts *opts, struct env **out);
 /* Raises this process's limit of open files to what the system allows; gives it, 0 unknown. */
 int64_t env_real_raise_open_files(void);
+/* Whether the kernel's clock is kept by somebody: 1, 0, or -1 when it does not say. */
+int env_real_clock_synchronized(void);
 /* All loops, pools and files of it must be gone. */
 void env_free(struct env **env);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -200,6 +201,14 @@ env_real_raise_open_files(void)
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
     return (int64_t)(setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before);
+}
+
+int
+env_real_clock_synchronized(void)
+{
+    struct timex timex = {.modes = 0};
+    int state = adjtimex(&timex);
+    return state < 0 ? -1 : state != TIME_ERROR && (timex.status & STA_UNSYNC) == 0;
 }
 
 enum err
