@@ -25,6 +25,15 @@ enum {
     LIMIT_DECOMPRESS_FLOOR = 128 << 20,
 };
 
+/* The same of a batch that a client sends and whose records must be read before it is taken: a
+ * stranger's word is worth less than what stands in a log. Each reactor may hold one at a time, and
+ * half as much again while it grows: two of them stay below 64 MiB. What is refused with
+ * MESSAGE_TOO_LARGE, Java's producer splits and sends again. */
+enum {
+    LIMIT_VALIDATE_FACTOR = 16,
+    LIMIT_VALIDATE_FLOOR = 16 << 20,
+};
+
 /* Connections: output that a reader has not taken yet before we stop reading its requests, and
  * requests in flight on one connection. */
 enum {

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/limits.h"
 #include "wire/batch.h"
 #include "wire/batch_builder.h"
 
@@ -45,8 +46,7 @@ log_validator_new(struct log_validator **out)
         mem_free(v);
         return ERR_NOMEM;
     }
-    /* What one batch may unpack to is bounded per batch (compress_unpacked_max). */
-    buf_init(&v->scratch, SIZE_MAX / 2);
+    buf_init(&v->scratch, LIMIT_VALIDATE_FLOOR); /* moved for each batch: check_records */
     buf_init(&v->rebuilt, SIZE_MAX / 2);
     *out = v;
     return ERR_OK;
@@ -279,6 +279,14 @@ refuse_iter(struct log_validate_result *result, const struct batch_iter *it, boo
     }
 }
 
+static size_t
+unpacked_max(size_t size_bytes)
+{
+    if (size_bytes <= (size_t)LIMIT_VALIDATE_FLOOR / LIMIT_VALIDATE_FACTOR)
+        return LIMIT_VALIDATE_FLOOR;
+    return size_bytes * LIMIT_VALIDATE_FACTOR; /* a batch is below 2 GiB */
+}
+
 /* Reads every record. *unpacked lives as long as the batch and the scratch buffer. */
 static enum err
 check_records(const struct pass *p, const struct batch_view *b, int64_t *max_timestamp,
@@ -290,6 +298,9 @@ check_records(const struct pass *p, const struct batch_view *b, int64_t *max_tim
     int64_t max = BATCH_NO_TIMESTAMP;
     int32_t max_index = -1;
 
+    if (p->v->scratch.capacity > unpacked_max(b->size_bytes))
+        buf_fini(&p->v->scratch); /* of a larger batch before */
+    p->v->scratch.size_max = unpacked_max(b->size_bytes);
     if (batch_iter_init(&it, b, p->v->compress, &p->v->scratch) != ERR_OK)
         return refuse_iter(result, &it, true);
     it.strict = true;

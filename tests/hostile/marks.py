@@ -20,10 +20,15 @@ class MarkingCodec(wire.Codec):
     def __init__(self):
         super().__init__()
         self.marks = []
+        self.field = None   # of the length being written
 
     def _mark(self, kind, out, before):
         if len(out) > before or kind == TEXT:
-            self.marks.append((kind, before, len(out) - before))
+            self.marks.append((kind, before, len(out) - before, self.field))
+
+    def _write_field(self, message, field, version, value, out):
+        self.field = (field, version)
+        super()._write_field(message, field, version, value, out)
 
     def _length(self, size, short, flexible, out):
         before = len(out)
@@ -32,11 +37,12 @@ class MarkingCodec(wire.Codec):
 
     def _write_one(self, message, field, kind, version, value, out):
         before, marks = len(out), len(self.marks)
+        self.field = (field, version)
         super()._write_one(message, field, kind, version, value, out)
         if kind in wire.NUMBERS or kind == "uuid":
             self._mark(INT if kind in wire.NUMBERS else TEXT, out, before)
         elif kind in ("string", "bytes", "records") and value:
-            _, at, size = self.marks[marks]   # its length
+            _, at, size, _ = self.marks[marks]   # its length
             self._mark(BATCH if kind == "records" else TEXT, out, at + size)
 
     def _write_struct(self, message, struct_, version, value, out):
@@ -59,12 +65,12 @@ class MarkingCodec(wire.Codec):
             before = len(out)
             out += wire.uvarint(len(body))
             self._mark(VARINT, out, before)
-            self.marks += [(kind, at + len(out), size) for kind, at, size in inner]
+            self.marks += [(kind, at + len(out), size, held) for kind, at, size, held in inner]
             out += body
 
 
 def frame(codec, api, version, fields, correlation_id):
-    """(frame with its size, marks)."""
+    """(frame with its size, marks): kind, position, length, and (field, version) of a length."""
     key, request, _ = codec.apis[api]
     out = bytearray(4)
     codec.marks = []
@@ -76,7 +82,7 @@ def frame(codec, api, version, fields, correlation_id):
     codec.marks = []
     body = bytearray()
     codec._write_struct(request, request.top, version, fields, body)
-    marks += [(kind, at + len(out), size) for kind, at, size in codec.marks]
+    marks += [(kind, at + len(out), size, held) for kind, at, size, held in codec.marks]
     out += body
     struct.pack_into(">i", out, 0, len(out) - 4)
     return bytes(out), marks[:MARKS_MAX]
@@ -113,5 +119,5 @@ def seeds(path, codec, ids, size_max=60000):
                         continue
                     seen.add(what)
                     out.write(struct.pack(">I", len(data)) + data + struct.pack(">H", len(marks)))
-                    out.write(b"".join(struct.pack(">BII", *mark) for mark in marks))
+                    out.write(b"".join(struct.pack(">BII", *mark[:3]) for mark in marks))
     return len(seen)
