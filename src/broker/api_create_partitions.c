@@ -21,7 +21,7 @@ fail(struct broker_req *req, enum proto_error code)
             &proto_create_partitions_response_create_partitions_topic_result_schema, &items[i]);
         items[i].name = msg->topics.items[i].name;
         items[i].error_code = (int16_t)code;
-        items[i].error_message = str_of(proto_error_text((int16_t)code));
+        items[i].error_message = broker_forward_text(code);
     }
     response->results.items = items;
     response->results.count = msg->topics.count;
@@ -31,7 +31,9 @@ fail(struct broker_req *req, enum proto_error code)
 static void
 handle(struct broker_req *req)
 {
-    broker_forward(req, fail);
+    const struct proto_create_partitions_request *msg = req->msg;
+
+    broker_forward_within(req, msg->timeout_ms, fail);
 }
 
 const struct broker_api broker_api_create_partitions = {

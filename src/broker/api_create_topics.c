@@ -23,7 +23,7 @@ fail(struct broker_req *req, enum proto_error code)
         proto_init(&proto_create_topics_response_creatable_topic_result_schema, &items[i]);
         items[i].name = msg->topics.items[i].name;
         items[i].error_code = (int16_t)code;
-        items[i].error_message = str_of(proto_error_text((int16_t)code));
+        items[i].error_message = broker_forward_text(code);
     }
     response->topics.items = items;
     response->topics.count = msg->topics.count;
@@ -47,8 +47,10 @@ make_room(struct broker_req *req)
 static void
 handle(struct broker_req *req)
 {
+    const struct proto_create_topics_request *msg = req->msg;
+
     make_room(req);
-    broker_forward(req, fail);
+    broker_forward_within(req, msg->timeout_ms, fail);
 }
 
 const struct broker_api broker_api_create_topics = {

@@ -24,7 +24,7 @@ fail(struct broker_req *req, enum proto_error code)
         if (by_state)
             items[i].topic_id = msg->topics.items[i].topic_id;
         items[i].error_code = (int16_t)code;
-        items[i].error_message = str_of(proto_error_text((int16_t)code));
+        items[i].error_message = broker_forward_text(code);
     }
     response->responses.items = items;
     response->responses.count = count;
@@ -34,7 +34,9 @@ fail(struct broker_req *req, enum proto_error code)
 static void
 handle(struct broker_req *req)
 {
-    broker_forward(req, fail);
+    const struct proto_delete_topics_request *msg = req->msg;
+
+    broker_forward_within(req, msg->timeout_ms, fail);
 }
 
 const struct broker_api broker_api_delete_topics = {

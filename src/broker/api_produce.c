@@ -26,6 +26,9 @@ enum {
     VERSION_TOPIC_ID = 13,
 };
 
+/* The client's timeout is for followers; below this our own disk would be too slow for it. */
+enum { WAIT_MS_MIN = 1000 };
+
 struct produce_wait {
     struct replica_partition *part; /* referenced */
     struct proto_produce_response_partition_produce_response *response;
@@ -318,7 +321,8 @@ produce_wait(struct produce *p)
     for (int32_t i = 0; i < p->wait_count; i++)
         (void)broker_park_add(&p->park, p->waits[i].part, p->waits[i].leader_epoch,
             REPLICA_WATERMARK_HW, p->waits[i].end_offset);
-    if (!broker_park_start(&p->park, p->msg->timeout_ms > 0 ? p->msg->timeout_ms : 0))
+    if (!broker_park_start(
+            &p->park, p->msg->timeout_ms > WAIT_MS_MIN ? p->msg->timeout_ms : WAIT_MS_MIN))
         produce_ended(p->req);
 }
 

@@ -30,3 +30,25 @@ broker_forward(
     memcpy(&req->state, &fail, sizeof fail);
     broker_ask_controller(req, req->api->key, req->version, req->msg, answered);
 }
+
+void
+broker_forward_within(struct broker_req *req, int32_t timeout_ms,
+    const void *(*fail)(struct broker_req *req, enum proto_error code))
+{
+    if (timeout_ms > 0) {
+        broker_forward(req, fail);
+        return;
+    }
+    const void *answer = fail(req, PROTO_ERROR_REQUEST_TIMED_OUT);
+    if (answer != NULL)
+        broker_req_reply(req, answer);
+    else
+        broker_req_close(req, "out of request memory");
+}
+
+struct str
+broker_forward_text(enum proto_error code)
+{
+    return code == PROTO_ERROR_REQUEST_TIMED_OUT ? STR_NULL
+                                                 : str_of(proto_error_text((int16_t)code));
+}

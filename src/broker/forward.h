@@ -12,4 +12,11 @@
 void broker_forward(
     struct broker_req *req, const void *(*fail)(struct broker_req *req, enum proto_error code));
 
+/* The same for a request with a timeout: one that is over when it comes changes nothing. */
+void broker_forward_within(struct broker_req *req, int32_t timeout_ms,
+    const void *(*fail)(struct broker_req *req, enum proto_error code));
+
+/* The text for a `fail`: null for a timeout, which needs no more words. */
+struct str broker_forward_text(enum proto_error code);
+
 #endif

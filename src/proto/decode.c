@@ -242,13 +242,14 @@ decode_tag(struct decoder *d, const struct proto_schema *schema, struct proto_op
         r->at = end;
 }
 
+/* Writers let tags ascend; readers of Kafka's take any order, and the last one of a tag counts. */
 static void
 decode_tags(
     struct decoder *d, const struct proto_schema *schema, const struct proto_plan *plan, char *msg)
 {
     struct reader *r = d->r;
     uint32_t count = reader_uvarint(r);
-    int64_t last = -1;
+    uint32_t last = 0;
     int known = 0;
 
     if (LIKELY(count == 0))
@@ -258,10 +259,8 @@ decode_tags(
     for (uint32_t i = 0; i < count && r->err == ERR_OK; i++) {
         uint32_t tag = reader_uvarint(r);
         uint32_t size = reader_uvarint(r);
-        if (tag <= last) {
-            reader_fail(r, ERR_CORRUPT);
-            return;
-        }
+        if (tag < last)
+            known = 0;
         last = tag;
         while (known < plan->tagged_count &&
                (uint32_t)schema->fields[plan->tagged[known].field].tag < tag)
