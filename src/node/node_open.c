@@ -119,8 +119,6 @@ on_dir_failed(void *ctx, const char *dir, struct uuid dir_id, enum err err)
 {
     struct node *node = ctx;
     (void)dir_id;
-    diag_event(node->diag, DIAG_ERROR, "node", "log_dir_failed", DIAG_Z("dir", dir),
-        DIAG_ERR("cause", err));
     if (node->replicas != NULL)
         replica_manager_dir_failed(node->replicas);
     /* The metadata log lies in the first directory: without it the node cannot go on. */

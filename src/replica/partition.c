@@ -505,8 +505,10 @@ replica_partition_resign(struct replica_partition *part)
 void
 replica_partition_report(struct replica_partition *part, enum err err)
 {
-    diag_event(env_diag(part->shared->env), DIAG_ERROR, "replica", "partition_failed",
-        DIAG_STR("topic", part->topic), DIAG_I64("partition", part->index), DIAG_ERR("cause", err));
+    /* What took its directory out of service was said once; there may be thousands in it. */
+    diag_event(env_diag(part->shared->env), err == ERR_FAILED ? DIAG_DEBUG : DIAG_ERROR, "replica",
+        "partition_failed", DIAG_STR("topic", part->topic), DIAG_I64("partition", part->index),
+        DIAG_ERR("cause", err));
     if (part->shared->failed != NULL)
         part->shared->failed(part->shared->ctx, part, err);
 }
