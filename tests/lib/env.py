@@ -1,5 +1,7 @@
 """What tests need beside the tree: programs of the build, and client libraries kept in build/cache."""
 import fcntl
+import glob
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,6 +31,15 @@ def once(name, make):
     return directory
 
 
+def hashed(name, *files):
+    """A name for once() that changes with what the files hold."""
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as f:
+            digest.update(f.read())
+    return f"{name}-{digest.hexdigest()[:8]}"
+
+
 def run(*command, **options):
     """A command to its end; its standard output as bytes; an AssertionError with its words when it fails."""
     if "input" not in options:
@@ -39,10 +50,19 @@ def run(*command, **options):
     return done.stdout
 
 
-def venv_python(name, *packages):
+def python_of(version):
+    """An interpreter of that version ("3.9"), from the path or from pyenv; None where there is none."""
+    homes = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python3"))
+    for candidate in [shutil.which(f"python{version}"), *sorted(homes)]:
+        if candidate and subprocess.run([candidate, "-c", "import venv, ensurepip"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0:
+            return candidate
+    return None
+
+
+def venv_python(name, *packages, interpreter=None):
     """The interpreter of a Python environment that has the packages (exact versions)."""
     def make(directory):
-        run(sys.executable, "-m", "venv", directory, timeout_s=300)
+        run(interpreter or sys.executable, "-m", "venv", directory, timeout_s=300)
         run(os.path.join(directory, "bin/pip"), "install", "-q", "--disable-pip-version-check", *packages, timeout_s=600)
     return os.path.join(once(name, make), "bin/python3")
 
@@ -53,14 +73,14 @@ def node_modules(package_json):
         shutil.copy(package_json, directory)
         run("npm", "install", "--no-audit", "--no-fund", "--silent", cwd=directory, timeout_s=300)
     need("node", "npm")
-    return os.path.join(once("npm", make), "node_modules")
+    return os.path.join(once(hashed("npm", package_json), make), "node_modules")
 
 
-def go_program(name, source):
-    """The Go module in `source` built; its path."""
+def go_program(name, source, package="."):
+    """A program of the Go module in `source` built; its path."""
     need("go")
     program = os.path.join(CACHE, name)
-    run("go", "build", "-o", program, ".", cwd=source, timeout_s=400)
+    run("go", "build", "-o", program, package, cwd=source, timeout_s=400)
     return program
 
 
