@@ -4,7 +4,7 @@
  * whose write or sync failed does not move them. I2 lap n + 1 begins only when no log holds lap
  * n - 1, whose file it takes. I3 the first batch of a lap counts only after its file's name is
  * durable. I4 the work is on the pool exactly while `running`.
- * Threads: journal.h. `mutex` guards the queue, `io` the files; io is never taken under mutex. */
+ * Threads: journal.h. `mutex` guards the queue; the files are the worker's. */
 #include "log/journal.h"
 
 #include <stdatomic.h>
@@ -18,7 +18,8 @@
 #include "os/mutex.h"
 #include "wire/crc32c.h"
 
-/* The file grows by zeros ahead of what is written, so that few syncs have a new length to commit. */
+/* The file grows by zeros ahead of what is written, so that few syncs have a new length to commit.
+ */
 enum { GROWTH = 1 << 20, OUT_MAX = LOG_JOURNAL_BATCH_MAX + LOG_JOURNAL_ENTRY_MAX + 4096 };
 
 struct journal_file {
@@ -40,16 +41,15 @@ struct log_journal {
     bool running;
     struct pool_work work;
 
-    struct mutex io; /* JOURNAL */
+    /* The worker's. */
     struct journal_file files[LOG_JOURNAL_FILES];
     int64_t position;
     uint32_t number;
     uint8_t *zeros; /* owned; GROWTH bytes; NULL until a file grows */
     bool turn_untold;
+    struct buf out;
 
-    struct buf out; /* the worker's */
-
-    _Atomic uint64_t lap; /* written under io */
+    _Atomic uint64_t lap; /* written by the worker */
     _Atomic int64_t holders[LOG_JOURNAL_FILES];
     atomic_bool failed;
     atomic_bool full;
@@ -73,10 +73,9 @@ log_journal_add(struct buf *out, const struct log_journal_entry *entry)
         return NULL;
     store_be32(at, (uint32_t)entry->key.len);
     store_be32(at + 4, (uint32_t)entry->len);
-    memcpy(at + 8, entry->topic_id.bytes, sizeof entry->topic_id.bytes);
+    memcpy(at + 8, entry->topic_id.b, sizeof entry->topic_id.b);
     store_be64(at + 24, (uint64_t)entry->segment_base);
     store_be64(at + 32, (uint64_t)entry->position);
-    store_be64(at + 40, entry->generation);
     memcpy(at + LOG_JOURNAL_ENTRY_HEAD, entry->key.data, entry->key.len);
     return at + LOG_JOURNAL_ENTRY_HEAD + entry->key.len;
 }
@@ -88,21 +87,20 @@ log_journal_parse(struct bytes *in, struct log_journal_entry *entry, const uint8
         return false;
     size_t key_len = load_be32(in->data), len = load_be32(in->data + 4);
     size_t rest = in->len - LOG_JOURNAL_ENTRY_HEAD;
-    if (key_len == 0 || key_len > rest || len > rest - key_len)
+    if (key_len == 0 || key_len > rest || len > rest - key_len || len > LOG_JOURNAL_ENTRY_MAX)
         return false;
     entry->key = (struct str){(const char *)in->data + LOG_JOURNAL_ENTRY_HEAD, key_len};
     entry->len = len;
-    memcpy(entry->topic_id.bytes, in->data + 8, sizeof entry->topic_id.bytes);
+    memcpy(entry->topic_id.b, in->data + 8, sizeof entry->topic_id.b);
     entry->segment_base = (int64_t)load_be64(in->data + 24);
     entry->position = (int64_t)load_be64(in->data + 32);
-    entry->generation = load_be64(in->data + 40);
     *data = in->data + LOG_JOURNAL_ENTRY_HEAD + key_len;
     in->data = *data + len;
     in->len = rest - key_len - len;
     return entry->segment_base >= 0 && entry->position >= 0;
 }
 
-/* ---- the files; io held ---- */
+/* ---- the files ---- */
 
 static enum err
 file_open(struct log_journal *j, int index)
@@ -113,8 +111,8 @@ file_open(struct log_journal *j, int index)
         return ERR_OK;
     if (!log_path_join(path, j->dir, log_journal_file_name(index)))
         return ERR_INVALID;
-    enum err err = env_open(
-        j->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file->file);
+    enum err err =
+        env_open(j->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file->file);
     if (err != ERR_OK)
         return err;
     file->size_bytes = 0;
@@ -190,7 +188,6 @@ write_batch(struct log_journal *j, struct buf *batch, uint64_t *lap)
     if (end == NULL && padding > 0)
         return ERR_NOMEM;
     memset(batch->data + batch->len - padding, 0, padding);
-    mutex_lock(&j->io);
     enum err err = atomic_load(&j->failed) ? ERR_FAILED : make_room(j, (int64_t)batch->len);
     atomic_store(&j->full, err == ERR_LIMIT || err == ERR_NOSPACE);
     *lap = atomic_load(&j->lap);
@@ -207,21 +204,7 @@ write_batch(struct log_journal *j, struct buf *batch, uint64_t *lap)
     } else if (is_final(err)) {
         atomic_store(&j->failed, true);
     }
-    mutex_unlock(&j->io);
     return is_final(err) || err == ERR_OK ? err : ERR_LIMIT;
-}
-
-enum err
-log_journal_write_now(struct log_journal *j, struct bytes entries)
-{
-    struct buf batch;
-    uint64_t lap;
-    buf_init(&batch, OUT_MAX);
-    (void)buf_extend(&batch, LOG_JOURNAL_HEAD);
-    buf_append(&batch, entries.data, entries.len);
-    enum err err = batch.err == ERR_OK ? write_batch(j, &batch, &lap) : batch.err;
-    buf_fini(&batch);
-    return err;
 }
 
 /* ---- group commit ---- */
@@ -331,7 +314,6 @@ log_journal_new(const struct log_journal_opts *opts, struct log_journal **out)
     j->turned = opts->turned;
     j->ctx = opts->ctx;
     mutex_init(&j->mutex, MUTEX_RANK_LEAF);
-    mutex_init(&j->io, MUTEX_RANK_JOURNAL);
     list_init(&j->queue);
     list_init(&j->work.link);
     j->work.run = run;
@@ -351,7 +333,6 @@ log_journal_free(struct log_journal **out)
             env_file_close(&j->files[i].file);
     buf_fini(&j->out);
     mutex_fini(&j->mutex);
-    mutex_fini(&j->io);
     mem_free(j->zeros);
     mem_free(j->dir);
     mem_free(j);

@@ -37,8 +37,8 @@ enum { LOG_JOURNAL_ENTRY_MAX = 128 << 10 };
 struct log_journal_opts {
     struct env *env;
     struct pool *pool;
-    const char *dir;      /* the entry of log.dirs; copied */
-    int64_t lap_bytes;    /* of each of the two files */
+    const char *dir;           /* the entry of log.dirs; copied */
+    int64_t lap_bytes;         /* of each of the two files */
     void (*turned)(void *ctx); /* a lap ended: sync what is held; pool thread; may be NULL */
     void *ctx;
 };
@@ -67,32 +67,30 @@ bool log_journal_is_full(const struct log_journal *journal);
 void log_journal_hold(struct log_journal *journal, uint64_t lap);
 void log_journal_release(struct log_journal *journal, uint64_t lap);
 
-/* Bytes of one segment, or with len 0 a cut: entries of that log with a lower generation are void. */
+/* Bytes of one segment. A truncation does not take back what the journal has: nothing of it was
+ * committed, or it would not be truncated, and a log may end anywhere behind what was. */
 struct log_journal_entry {
-    struct str key;         /* "<topic>-<partition>" */
+    struct str key; /* "<topic>-<partition>" */
     struct uuid topic_id;
     int64_t segment_base;
     int64_t position;
-    uint64_t generation;    /* grows when the log is truncated */
     size_t len;
 };
 /* Appends the entry's head and gives room for its bytes; NULL and latched when there is none. */
 uint8_t *log_journal_add(struct buf *out, const struct log_journal_entry *entry);
-/* Writes a batch of its own and syncs it. The caller may hold a partition's lock. */
-MUST_USE enum err log_journal_write_now(struct log_journal *journal, struct bytes entries);
 
 /* ---- format, for the redo ---- */
 
 /* A batch: magic, CRC-32C of all that follows, lap, number within the lap, length of the entries;
  * entries; zeros up to the next multiple of LOG_JOURNAL_ALIGN. An entry: length of the key and of
- * the bytes, topic id, segment, position, generation, key, bytes. Numbers are big-endian. */
+ * the bytes, topic id, segment, position, key, bytes. Numbers are big-endian. */
 enum {
     LOG_JOURNAL_FILES = 2,
     LOG_JOURNAL_ALIGN = 512,
     LOG_JOURNAL_MAGIC = 0x4d4a3031,
     LOG_JOURNAL_HEAD = 24,
-    LOG_JOURNAL_ENTRY_HEAD = 4 + 4 + 16 + 8 + 8 + 8,
-    LOG_JOURNAL_BATCH_MAX = 4 << 20,
+    LOG_JOURNAL_ENTRY_HEAD = 4 + 4 + 16 + 8 + 8,
+    LOG_JOURNAL_BATCH_MAX = 1 << 20,
 };
 const char *log_journal_file_name(int index);
 /* Takes the entry at the front; its bytes follow the call's advance of *in. False: no entry. */

@@ -25,6 +25,7 @@ log_check(const struct log *log)
     ASSERT(start <= end);
     ASSERT(hw >= start && hw <= end);
     ASSERT(log_recovery_point(log) <= end);
+    ASSERT(log->durable_offset <= end);
 }
 
 struct str
@@ -93,6 +94,42 @@ int64_t
 log_recovery_point(const struct log *log)
 {
     return atomic_load_explicit(&log->recovery_point, memory_order_acquire);
+}
+
+int64_t
+log_durable_offset(const struct log *log)
+{
+    int64_t synced = log_recovery_point(log);
+    return log->durable_offset > synced ? log->durable_offset : synced;
+}
+
+void
+log_durable_reset(struct log *log)
+{
+    struct log_segment *active = log_active(log);
+    log->durable_offset = log_end_offset(log);
+    log->durable_segment = active->base_offset;
+    log->durable_position = active->size_bytes;
+}
+
+struct log_journal *
+log_journal_of(const struct log *log)
+{
+    return log->host->journal;
+}
+
+bool
+log_needs_journal(const struct log *log)
+{
+    return log->journal_lap != 0;
+}
+
+void
+log_journal_let_go(struct log *log)
+{
+    if (log->journal_lap != 0)
+        log_journal_release(log->host->journal, log->journal_lap);
+    log->journal_lap = 0;
 }
 
 int64_t

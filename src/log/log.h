@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/uuid.h"
@@ -28,6 +29,7 @@
 #include "os/env.h"
 
 struct log;
+struct log_journal;
 
 /* ---- what it is; no lock for those marked so ---- */
 
@@ -45,9 +47,11 @@ enum log_state { LOG_OPEN, LOG_CORRUPT, LOG_FAILED };
 enum log_state log_state(const struct log *log);   /* no lock; FAILED also when its dir failed */
 int64_t log_corrupt_offset(const struct log *log); /* -1 unless CORRUPT */
 
-int64_t log_start_offset(const struct log *log);   /* no lock */
-int64_t log_end_offset(const struct log *log);     /* no lock; of the next record */
-int64_t log_recovery_point(const struct log *log); /* no lock; everything below is on the disk */
+int64_t log_start_offset(const struct log *log); /* no lock */
+int64_t log_end_offset(const struct log *log);   /* no lock; of the next record */
+/* Everything below is on the disk: in the segments (no lock), or there or in the journal. */
+int64_t log_recovery_point(const struct log *log);
+int64_t log_durable_offset(const struct log *log);
 /* The high watermark as last set; at open the checkpointed one (within start and end). No lock. */
 int64_t log_high_watermark(const struct log *log);
 /* Retention, producer state and checkpoints go by it. Clamped to [start, end]. */
@@ -177,7 +181,12 @@ struct log_flush {
     struct log_flush_file inline_files[LOG_FLUSH_FILES_INLINE];
     struct log_flush_file *files; /* inline_files, or owned */
     int file_count, file_capacity;
-    int64_t offset;       /* log end at begin */
+    int64_t offset;                   /* log end at begin */
+    int64_t active_base, active_size; /* the active segment and its size at begin */
+    /* Through the journal: the active segment's bytes from here to active_size. */
+    bool journaled;
+    int64_t journal_position;
+    struct uuid topic_id;
     uint64_t truncations; /* of the log at begin */
     struct env *env;
     char *dir_path;    /* owned; NULL: no directory to sync */
@@ -197,6 +206,19 @@ MUST_USE enum err log_flush_run(struct log_flush *flush); /* no lock */
 MUST_USE enum err log_flush_end(struct log *log, struct log_flush *flush, enum err result);
 /* Instead of end, when the log is gone or failed meanwhile. */
 void log_flush_abandon(struct log_flush *flush);
+/* The same by way of the directory's journal (log/journal.h), for a little that is new in the
+ * active segment and nothing else; LIMIT: not so, or the journal is full. Instead of run: collect
+ * (no lock), which appends the bytes to what the journal will write. Then end, with the lap. */
+bool log_flush_may_journal(const struct log *log);
+MUST_USE enum err log_flush_begin_journal(struct log *log, struct log_flush *flush);
+MUST_USE enum err log_flush_collect(
+    const struct log_flush *flush, struct str topic, int32_t partition, struct buf *out);
+MUST_USE enum err log_flush_end_journal(
+    struct log *log, struct log_flush *flush, enum err result, uint64_t lap);
+/* NULL when there is none. No lock. */
+struct log_journal *log_journal_of(const struct log *log);
+/* True when only the journal has some of what was acknowledged. */
+bool log_needs_journal(const struct log *log);
 /* All three; may wait for the disk. */
 MUST_USE enum err log_flush_now(struct log *log);
 /* True when flush.messages or flush.ms asks for one. */

@@ -177,7 +177,7 @@ log_dir_open(struct log_manager *mgr, struct managed_dir *dir, char *explanation
         return err;
     dir->host.dir_id = dir->id;
     read_clean(mgr, dir);
-    return ERR_OK;
+    return dir->clean ? ERR_OK : log_redo_load(mgr->env, dir->path, &dir->host.redo);
 }
 
 void
@@ -197,7 +197,9 @@ log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch)
     if (!log_path_join(path, dir->path, IN_USE_FILE))
         return ERR_INVALID;
     enum err err = env_unlink(dir->mgr->env, path); /* synced with the other's name */
-    if (err != ERR_OK && err != ERR_NOTFOUND)
+    if (err == ERR_OK || err == ERR_NOTFOUND)
+        err = log_journal_remove(dir->mgr->env, dir->path); /* the same */
+    if (err != ERR_OK)
         return err;
     if (!log_path_join(path, dir->path, CLEAN_FILE))
         return ERR_INVALID;
@@ -225,6 +227,26 @@ create_mark(struct managed_dir *dir, const char *path)
         err = env_sync_dir(env, dir->path);
     }
     return err == ERR_NOSPACE ? ERR_OK : err;
+}
+
+enum err
+log_dir_begin_journal(struct managed_dir *dir)
+{
+    struct log_manager *mgr = dir->mgr;
+    if (dir->host.redo != NULL)
+        diag_event(env_diag(mgr->env), DIAG_INFO, "log", "journal_read", DIAG_Z("dir", dir->path),
+            DIAG_I64("bytes_given_back", log_redo_bytes(dir->host.redo)));
+    log_redo_free(&dir->host.redo);
+    enum err err = log_journal_remove(mgr->env, dir->path);
+    if (err != ERR_OK || mgr->opts.journal_bytes <= 0 || mgr->opts.journal_pool == NULL)
+        return err;
+    struct log_journal_opts opts = {.env = mgr->env,
+        .pool = mgr->opts.journal_pool,
+        .dir = dir->path,
+        .lap_bytes = mgr->opts.journal_bytes / LOG_JOURNAL_FILES,
+        .turned = mgr->opts.journal_turned,
+        .ctx = mgr->opts.ctx};
+    return log_journal_new(&opts, &dir->host.journal);
 }
 
 enum err

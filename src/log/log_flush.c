@@ -6,6 +6,7 @@
  * over the batches that brought them.
  * Threads: begin and end under the partition lock, run without.
  * Errors: a failed sync fails the log for good; it is never tried again. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -131,6 +132,18 @@ flush_add_dirs(struct log *log, struct log_flush *flush)
     return ERR_OK;
 }
 
+static void
+flush_init(struct log *log, struct log_flush *flush)
+{
+    *flush = (struct log_flush){.file_capacity = LOG_FLUSH_FILES_INLINE,
+        .offset = log_end_offset(log),
+        .active_base = log_active(log)->base_offset,
+        .active_size = log_active(log)->size_bytes,
+        .truncations = log->truncations,
+        .env = log->env};
+    flush->files = flush->inline_files;
+}
+
 enum err
 log_flush_begin(struct log *log, struct log_flush *flush)
 {
@@ -138,11 +151,7 @@ log_flush_begin(struct log *log, struct log_flush *flush)
     if (err != ERR_OK)
         return err;
     ASSERT(!log->flushing);
-    *flush = (struct log_flush){.file_capacity = LOG_FLUSH_FILES_INLINE,
-        .offset = log_end_offset(log),
-        .truncations = log->truncations,
-        .env = log->env};
-    flush->files = flush->inline_files;
+    flush_init(log, flush);
     for (int32_t i = log->segment_count - 1; i >= 0 && err == ERR_OK; i--) {
         bool active = i == log->segment_count - 1;
         if (!active && !segment_is_dirty(log->segments[i], false))
@@ -243,6 +252,17 @@ settle_segments(struct log *log, const struct log_flush *flush)
     }
 }
 
+static void
+note_durable(struct log *log, const struct log_flush *flush)
+{
+    ASSERT(flush->offset <= log_end_offset(log));
+    if (flush->offset < log->durable_offset)
+        return;
+    log->durable_offset = flush->offset;
+    log->durable_segment = flush->active_base;
+    log->durable_position = flush->active_size;
+}
+
 enum err
 log_flush_end(struct log *log, struct log_flush *flush, enum err result)
 {
@@ -257,11 +277,95 @@ log_flush_end(struct log *log, struct log_flush *flush, enum err result)
         settle_segments(log, flush);
         if (flush->offset > log_recovery_point(log))
             atomic_store_explicit(&log->recovery_point, flush->offset, memory_order_release);
+        note_durable(log, flush);
+        log_journal_let_go(log);
     }
     log->flushed_ms = env_now_ms(log->env);
     log_flush_abandon(flush);
     log_check(log);
     return log_state(log) == LOG_FAILED ? ERR_FAILED : ERR_OK;
+}
+
+/* ---- by way of the journal ---- */
+
+bool
+log_flush_may_journal(const struct log *log)
+{
+    const struct log_segment *active = log_active(log);
+    if (log->host->journal == NULL || log_journal_is_full(log->host->journal))
+        return false;
+    if (log->dir_dirty || log->parent_dirty || log->metadata_dirty || active->txn_unsynced ||
+        epoch_cache_is_dirty(&log->epochs))
+        return false;
+    /* All older segments are synced: a roll makes the directory dirty. */
+    return log->durable_segment == active->base_offset &&
+           active->size_bytes - log->durable_position <= LOG_JOURNAL_ENTRY_MAX;
+}
+
+enum err
+log_flush_begin_journal(struct log *log, struct log_flush *flush)
+{
+    if (log_state(log) == LOG_FAILED)
+        return ERR_FAILED;
+    ASSERT(!log->flushing);
+    if (!log_flush_may_journal(log))
+        return ERR_LIMIT;
+    flush_init(log, flush);
+    flush->journaled = true;
+    flush->journal_position = log->durable_position;
+    flush->topic_id = log->topic_id;
+    ASSERT(flush->journal_position <= flush->active_size);
+    enum err err = flush_add_segment(flush, log_active(log), true);
+    if (err != ERR_OK) {
+        log_flush_abandon(flush);
+        return err;
+    }
+    log->flushing = true;
+    return ERR_OK;
+}
+
+enum err
+log_flush_collect(
+    const struct log_flush *flush, struct str topic, int32_t partition, struct buf *out)
+{
+    char key[LOG_NAME_MAX + 1];
+    size_t n, len = (size_t)(flush->active_size - flush->journal_position);
+    ASSERT(flush->journaled && len <= LOG_JOURNAL_ENTRY_MAX);
+    if (len == 0)
+        return ERR_OK;
+    ASSERT(flush->file_count == 1);
+    snprintf(key, sizeof key, "%.*s-%d", STR_FMT(topic), (int)partition);
+    struct log_journal_entry entry = {.key = str_of(key),
+        .topic_id = flush->topic_id,
+        .segment_base = flush->active_base,
+        .position = flush->journal_position,
+        .len = len};
+    uint8_t *data = log_journal_add(out, &entry);
+    if (data == NULL)
+        return out->err;
+    enum err err = env_read_at(flush->files[0].file, flush->journal_position, data, len, &n);
+    return err == ERR_OK && n < len ? ERR_IO : err;
+}
+
+enum err
+log_flush_end_journal(struct log *log, struct log_flush *flush, enum err result, uint64_t lap)
+{
+    bool wrote = flush->active_size > flush->journal_position;
+    ASSERT(flush->journaled);
+    log->flushing = false;
+    if (result == ERR_OK && flush->truncations == log->truncations) {
+        if (wrote && log->journal_lap == 0) {
+            log_journal_hold(log->host->journal, lap);
+            log->journal_lap = lap;
+        }
+        note_durable(log, flush);
+    }
+    log_flush_abandon(flush);
+    if (result != ERR_OK && result != ERR_LIMIT)
+        return log_fail(log, result);
+    log->flushed_ms = env_now_ms(log->env);
+    log_check(log);
+    return log_state(log) == LOG_FAILED ? ERR_FAILED : result;
 }
 
 enum err

@@ -9,12 +9,16 @@
 #include "base/err.h"
 #include "base/uuid.h"
 #include "log/file_cache.h"
+#include "log/journal.h"
+#include "log/redo.h"
 
 struct log_host {
     /* Fixed. */
     const char *dir; /* the entry of log.dirs */
     struct uuid dir_id;
     struct file_cache *files; /* not owned */
+    struct log_journal *journal; /* of this directory; NULL: flushes sync the segments */
+    struct log_redo *redo;       /* while logs are opened after an unclean stop; or NULL */
     /* A write or sync failed; called under the partition's lock, once for each failing log. May be
      * NULL. */
     void (*failed)(struct log_host *host, enum err err);

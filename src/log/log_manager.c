@@ -58,8 +58,11 @@ manager_free(struct log_manager *mgr)
     }
     log_abandon(&mgr->metadata_log);
     log_deletes_free(mgr);
-    for (int i = 0; i < mgr->dir_count; i++)
+    for (int i = 0; i < mgr->dir_count; i++) {
+        log_journal_free(&mgr->dirs[i].host.journal);
+        log_redo_free(&mgr->dirs[i].host.redo);
         log_dir_close(&mgr->dirs[i]);
+    }
     mem_free(mgr->dirs);
     file_cache_free(&mgr->files);
     mutex_fini(&mgr->checkpoint_mutex);
@@ -158,7 +161,9 @@ log_manager_open_explained(const struct log_manager_opts *opts,
         struct managed_dir *dir = &mgr->dirs[i];
         if (atomic_load(&dir->host.offline))
             continue;
-        enum err marker = log_dir_mark_in_use(dir); /* I2 */
+        enum err marker = log_dir_begin_journal(dir);
+        if (marker == ERR_OK)
+            marker = log_dir_mark_in_use(dir); /* I2 */
         if (marker != ERR_OK && !atomic_exchange(&dir->host.offline, true))
             host_failed(&dir->host, marker);
     }

@@ -38,6 +38,12 @@ struct log_manager_opts {
     void (*topic_config)(void *ctx, struct str topic, struct log_config *config);
     void *ctx;
     int64_t producer_expiration_ms;
+    /* For small flushes of many logs (log/journal.h), on journal_pool: bytes of the two files
+     * together; 0 or no pool: none. */
+    int64_t journal_bytes;
+    struct pool *journal_pool;
+    /* What log_needs_journal should be flushed to the segments; any thread. May be NULL. */
+    void (*journal_turned)(void *ctx);
     int32_t open_files_max; /* cached file descriptors; 0: a default */
     /* A directory went offline; any thread, maybe under a partition's lock: only hand over. May be
      * NULL. */

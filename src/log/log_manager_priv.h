@@ -98,6 +98,8 @@ void log_dir_close(struct managed_dir *dir);
 /* From here on only we write there, and unless log_dir_write_clean comes the next start knows. The
  * recovery points are durable before. */
 MUST_USE enum err log_dir_mark_in_use(struct managed_dir *dir);
+/* All logs are open and synced: what the last run's journal had is in them. */
+MUST_USE enum err log_dir_begin_journal(struct managed_dir *dir);
 MUST_USE enum err log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch);
 
 /* ---- log_load.c: all logs of all directories ---- */

@@ -243,6 +243,7 @@ host_new(const char *dir, struct log_host **out)
 static void
 log_free(struct log *log)
 {
+    log_journal_let_go(log);
     for (int32_t i = 0; i < log->segment_count; i++)
         segment_free(&log->segments[i]);
     mem_free(log->segments);
@@ -459,6 +460,7 @@ log_open(const struct log_open_opts *opts, struct log **out)
     /* Most logs are idle; descriptors are for those that are not. */
     for (int32_t i = 0; i < log->segment_count; i++)
         segment_let_go(log->segments[i]);
+    log_durable_reset(log);
     log_check(log);
     *out = log;
     return ERR_OK;

@@ -55,6 +55,10 @@ struct log {
     uint64_t truncations;
     bool dir_dirty, parent_dirty, metadata_dirty; /* not synced yet */
     bool flushing;
+    /* What a flush made durable, in the journal or in the segments: the end of it in the segment
+     * that was active then. */
+    int64_t durable_offset, durable_segment, durable_position;
+    uint64_t journal_lap; /* the oldest lap of the journal that is needed; 0: none */
     struct log_cursor cursors[LOG_CURSORS];
     int cursor_next_read, cursor_next_append;
 
@@ -95,6 +99,10 @@ void log_cursors_clear(struct log *log);
 MUST_USE enum err log_roll_at(struct log *log, int64_t base_offset);
 /* The end of segment i: the next one's base, or the log end. */
 int64_t log_segment_end(const struct log *log, int32_t i);
+/* Everything there is now is durable, in the segments. */
+void log_durable_reset(struct log *log);
+/* The journal's copies are not needed any more: the segments are synced, or the log is gone. */
+void log_journal_let_go(struct log *log);
 void log_set_start(struct log *log, int64_t start_offset);
 
 /* ---- log_producers.c ---- */

@@ -8,6 +8,7 @@
  * After a failed sync it is written again first, or that sync would write nothing.
  * See docs/decisions/recovery-torn-or-corrupt.md.
  * Threads: nobody else knows the log yet. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -297,6 +298,59 @@ has_preallocated_index(struct log *log)
                active->size_bytes / BATCH_HEADER_SIZE + 1;
 }
 
+/* What the journal has of the segment from `position` on, where the scan found no more; *more when
+ * it had something. */
+static enum err
+take_from_journal(struct recovery *r, struct log_segment *seg, int64_t position, bool *more)
+{
+    struct log *log = r->log;
+    char key[LOG_NAME_MAX + 1];
+    struct env_file *file;
+    int64_t end = 0;
+    *more = false;
+    if (log->host->redo == NULL)
+        return ERR_OK;
+    snprintf(key, sizeof key, "%s-%d", log->topic, (int)log->partition);
+    struct log_redo_want want = {.key = str_of(key),
+        .topic_id = log->topic_id,
+        .segment_base = seg->base_offset,
+        .position = position,
+        .offset_next = r->expected};
+    enum err err = segment_file(seg, &file);
+    if (err != ERR_OK)
+        return err;
+    err = log_redo_apply(log->host->redo, &want, file, &end);
+    if (err == ERR_OK && seg->dirty_file == NULL) {
+        env_file_ref(file);
+        seg->dirty_file = file; /* segment.h, I4 */
+    }
+    env_file_close(&file);
+    if (err == ERR_NOTFOUND)
+        return ERR_OK;
+    if (err != ERR_OK)
+        return err;
+    *more = true;
+    if (end > seg->size_bytes) {
+        atomic_fetch_add(&log->size_bytes, end - seg->size_bytes);
+        seg->size_bytes = end;
+    }
+    return ERR_OK;
+}
+
+/* Scans what there is, and then once more if the journal had what did not reach the segment. */
+static enum err
+scan_with_journal(struct recovery *r, struct log_segment *seg, int64_t *position)
+{
+    bool more = false;
+    enum err err = scan_segment(r, seg, position);
+    if (err != ERR_RANGE && err != ERR_CORRUPT)
+        return err;
+    enum err taken = take_from_journal(r, seg, *position, &more);
+    if (taken != ERR_OK)
+        return taken;
+    return more ? scan_segment(r, seg, position) : err;
+}
+
 /* Segment i from `position`; *stop when the log ends in it. */
 static enum err
 recover_segment(struct recovery *r, int32_t i, int64_t position, bool *stop)
@@ -314,7 +368,7 @@ recover_segment(struct recovery *r, int32_t i, int64_t position, bool *stop)
         }
         r->expected = seg->base_offset;
     }
-    enum err err = scan_segment(r, seg, &position);
+    enum err err = scan_with_journal(r, seg, &position);
     if (err == ERR_CORRUPT) {
         *stop = true;
         return handle_damage(r, i, position);

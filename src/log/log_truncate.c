@@ -14,6 +14,9 @@ end_lowered(struct log *log, int64_t end)
     log_cursors_clear(log);
     if (log_recovery_point(log) > end)
         atomic_store(&log->recovery_point, end);
+    if (log->durable_offset > end)
+        log->durable_offset = end;
+    log->durable_segment = -1; /* the next flush syncs the segments */
     if (log_high_watermark(log) > end)
         atomic_store(&log->high_watermark, end);
     if (log_start_offset(log) > end)

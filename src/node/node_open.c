@@ -126,6 +126,14 @@ on_dir_failed(void *ctx, const char *dir, struct uuid dir_id, enum err err)
         node->opts.fatal(node->opts.ctx, err);
 }
 
+static void
+on_journal_turned(void *ctx)
+{
+    struct node *node = ctx;
+    if (node->replicas != NULL)
+        replica_manager_journal_turned(node->replicas);
+}
+
 static enum err
 open_logs(struct node *node, struct buf *problems)
 {
@@ -141,6 +149,11 @@ open_logs(struct node *node, struct buf *problems)
         .format = true,
         .producer_expiration_ms = node_config_i64(node->opts.config, "producer.id.expiration.ms"),
         .dir_failed = on_dir_failed,
+        .journal_bytes = node_config_bool(node->opts.config, "log.ack.flush")
+                             ? node_config_i64(node->opts.config, "log.ack.journal.bytes")
+                             : 0,
+        .journal_pool = node->pool,
+        .journal_turned = on_journal_turned,
         .ctx = node,
     };
     log_config_default(&opts.config);

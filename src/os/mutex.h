@@ -15,7 +15,6 @@
     X(REPLICA_MANAGER) \
     X(COORD_SHARD)     \
     X(PARTITION)       \
-    X(JOURNAL)         \
     X(FETCH_SESSIONS)  \
     X(FILE_CACHE)      \
     X(MAILBOX)         \

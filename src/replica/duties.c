@@ -171,3 +171,25 @@ replica_manager_flush_due(struct replica_manager *mgr)
     if (atomic_exchange(&mgr->shared.flush.owed, false))
         replica_manager_each(mgr, flush_due_one, NULL);
 }
+
+/* ---- the journal's laps ---- */
+
+static enum err
+flush_segments(struct replica_partition *part, void *ctx)
+{
+    (void)ctx;
+    replica_flush_segments(part);
+    return ERR_OK;
+}
+
+static void
+flush_segments_one(void *ctx, struct replica_partition *part)
+{
+    with_log(part, flush_segments, ctx);
+}
+
+void
+replica_manager_journal_turned(struct replica_manager *mgr)
+{
+    replica_manager_each(mgr, flush_segments_one, NULL);
+}

@@ -1,8 +1,11 @@
 /* replica/flush.c - one flush of a log at a time, each covering everything appended before it.
  *
+ * A flush goes to the directory's journal together with those of other logs (log/journal.h) when it
+ * is small, else to the segments. One that the journal refuses begins again at the segments.
+ *
  * States: CLEAN -> RUNNING -> CLEAN, or RUNNING -> BEHIND -> RUNNING. Invariants: I1 flush_work is
- * submitted exactly in RUNNING and BEHIND; I2 a submitted flush holds a reference on its partition;
- * I3 flushed_offset moves only after a flush that succeeded, to where it began.
+ * submitted, or the ticket, exactly in RUNNING and BEHIND; I2 a submitted flush holds a reference
+ * on its partition; I3 flushed_offset moves only after a flush that succeeded, to where it began.
  * Threads: request under the partition's lock, the rest on the I/O pool. Errors: a failed flush is
  * never retried; the partition fails. */
 #include "replica/flush.h"
@@ -14,7 +17,10 @@ static void
 flush_submit(struct replica_partition *part)
 {
     part->flush_state = REPLICA_FLUSH_RUNNING;
-    pool_submit(part->shared->flush.pool, &part->flush_work);
+    if (!part->flush_segments && log_flush_may_journal(part->log))
+        log_journal_submit(log_journal_of(part->log), &part->flush_ticket);
+    else
+        pool_submit(part->shared->flush.pool, &part->flush_work);
 }
 
 void
@@ -28,6 +34,16 @@ replica_flush_request(struct replica_partition *part)
     }
     replica_partition_ref(part);
     flush_submit(part);
+}
+
+void
+replica_flush_segments(struct replica_partition *part)
+{
+    mutex_assert_held(&part->mutex);
+    if (part->log == NULL || !log_needs_journal(part->log))
+        return;
+    part->flush_segments = true;
+    replica_flush_request(part);
 }
 
 static bool
@@ -89,6 +105,7 @@ flush_round(struct replica_partition *part)
 
     if (log == NULL)
         return ERR_OK;
+    part->flush_segments = false;
     err = log_flush_begin(log, &part->flush);
     if (err == ERR_NOMEM) { /* nothing is in doubt: try again when there may be memory */
         part->flush_state = REPLICA_FLUSH_BEHIND;
@@ -108,24 +125,19 @@ flush_round(struct replica_partition *part)
     }
     err = log_flush_end(log, &part->flush, err);
     if (err == ERR_OK)
-        part->flushed_offset = log_recovery_point(log);
+        part->flushed_offset = log_durable_offset(log);
     return err;
 }
 
+/* What follows from a round, and unlocks. */
 static void
-flush_run(struct pool_work *work)
+flush_conclude(struct replica_partition *part, enum err err)
 {
-    struct replica_partition *part = CONTAINER_OF(work, struct replica_partition, flush_work);
     struct replica_flush_service *service = &part->shared->flush;
     struct list woken;
-    enum err err;
     bool again;
 
     list_init(&woken);
-    mutex_lock(&part->mutex);
-    part->flush_state = REPLICA_FLUSH_RUNNING; /* appends until here are covered by this round */
-    part->flush_began_ms = env_now_ms(part->shared->env);
-    err = flush_round(part);
     if (err == ERR_OK)
         replica_partition_advance(part, &woken);
     else
@@ -143,10 +155,69 @@ flush_run(struct pool_work *work)
         replica_partition_unref(&part);
 }
 
+static void
+flush_run(struct pool_work *work)
+{
+    struct replica_partition *part = CONTAINER_OF(work, struct replica_partition, flush_work);
+
+    mutex_lock(&part->mutex);
+    part->flush_state = REPLICA_FLUSH_RUNNING; /* appends until here are covered by this round */
+    part->flush_began_ms = env_now_ms(part->shared->env);
+    flush_conclude(part, flush_round(part));
+}
+
+/* ---- by way of the journal ---- */
+
+static void
+ticket_begin(struct log_journal_ticket *ticket, struct buf *out)
+{
+    struct replica_partition *part = CONTAINER_OF(ticket, struct replica_partition, flush_ticket);
+    struct log *log;
+
+    mutex_lock(&part->mutex);
+    log = part->log; /* may be gone as soon as the lock is: only the flush is touched then */
+    part->flush_state = REPLICA_FLUSH_RUNNING;
+    part->flush_began_ms = env_now_ms(part->shared->env);
+    part->flush_err = log != NULL ? log_flush_begin_journal(log, &part->flush) : ERR_OK;
+    part->flush_collected = log != NULL && part->flush_err == ERR_OK;
+    mutex_unlock(&part->mutex);
+    if (part->flush_collected)
+        part->flush_err = log_flush_collect(&part->flush, part->topic, part->index, out);
+}
+
+static void
+ticket_end(struct log_journal_ticket *ticket, enum err err, uint64_t lap)
+{
+    struct replica_partition *part = CONTAINER_OF(ticket, struct replica_partition, flush_ticket);
+
+    mutex_lock(&part->mutex);
+    if (part->flush_err != ERR_OK)
+        err = part->flush_err;
+    if (part->log == NULL) {
+        if (part->flush_collected)
+            log_flush_abandon(&part->flush);
+        err = ERR_OK;
+    } else if (part->flush_collected) {
+        err = log_flush_end_journal(part->log, &part->flush, err, lap);
+        if (err == ERR_OK)
+            part->flushed_offset = log_durable_offset(part->log);
+    }
+    if (err == ERR_LIMIT || err == ERR_NOMEM) { /* the segments, then */
+        part->flush_segments = true;
+        pool_submit(part->shared->flush.pool, &part->flush_work);
+        mutex_unlock(&part->mutex);
+        return;
+    }
+    flush_conclude(part, err);
+}
+
 void
 replica_flush_init(struct replica_partition *part)
 {
     part->flush_state = REPLICA_FLUSH_CLEAN;
+    list_init(&part->flush_ticket.link);
+    part->flush_ticket.begin = ticket_begin;
+    part->flush_ticket.end = ticket_end;
     list_init(&part->flush_work.link);
     part->flush_work.run = flush_run;
 }

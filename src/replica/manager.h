@@ -98,5 +98,7 @@ void replica_manager_checkpoint_hw(
 void replica_manager_checkpoint_logs(struct replica_manager *mgr); /* recovery points, log starts */
 void replica_manager_expire_producers(struct replica_manager *mgr, int64_t expiration_ms);
 void replica_manager_flush_due(struct replica_manager *mgr); /* flush.ms */
+/* A lap of the journal ended: what only it has is flushed to the segments, soon. */
+void replica_manager_journal_turned(struct replica_manager *mgr);
 
 #endif

@@ -41,7 +41,7 @@ replica_partition_new(const struct replica_partition_opts *opts, struct replica_
     replica_flush_init(part);
     if (part->log != NULL) {
         part->high_watermark = log_high_watermark(part->log);
-        part->flushed_offset = log_recovery_point(part->log);
+        part->flushed_offset = log_durable_offset(part->log);
     }
     *out = part;
     return ERR_OK;

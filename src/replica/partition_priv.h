@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/diag.h"
+#include "log/journal.h"
 #include "os/env.h"
 #include "os/loop.h"
 #include "os/mutex.h"
@@ -82,6 +83,10 @@ struct replica_partition {
     struct replica_traffic traffic; /* but for what stands beside refs */
     struct log_flush flush;         /* of the flush that runs */
     struct pool_work flush_work;
+    struct log_journal_ticket flush_ticket;
+    enum err flush_err;   /* of its begin */
+    bool flush_collected; /* it is under way: end it */
+    bool flush_segments;  /* the next flush is not for the journal */
 };
 
 struct replica_partition_opts {
@@ -136,6 +141,8 @@ void replica_flush_init(struct replica_partition *part);
 void replica_flush_request(struct replica_partition *part);
 /* After an append; `wanted`: somebody waits for this very one to be durable. */
 void replica_flush_appended(struct replica_partition *part, bool wanted);
+/* Moves what only the journal has into the segments. */
+void replica_flush_segments(struct replica_partition *part);
 /* Somebody wants to see all there is: flushes unless that is done or under way. */
 void replica_flush_demand(struct replica_partition *part);
 /* Role, epoch and state checks in Kafka's order. Lock held. */
