@@ -58,7 +58,7 @@ struct log_journal {
 const char *
 log_journal_file_name(int index)
 {
-    return index == 0 ? "moldau-journal-0" : "moldau-journal-1";
+    return index == 0 ? "moldau-journal-a" : "moldau-journal-b";
 }
 
 /* ---- entries ---- */

@@ -2,7 +2,7 @@
  *
  * A group commit that syncs each log's own file costs a sync for every log and, where files grow, a
  * commit of the file system's journal each time. Instead what a few logs of one directory have to
- * make durable is copied into `moldau-journal-0` or `-1` there and synced once; the segments are
+ * make durable is copied into `moldau-journal-a` or `-b` there and synced once; the segments are
  * synced later, many small writes at a time. After an unclean stop recovery takes from the journal
  * what did not reach the segments (log/redo.h). A clean stop leaves no journal.
  *

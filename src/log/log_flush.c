@@ -329,7 +329,7 @@ log_flush_collect(
     const struct log_flush *flush, struct str topic, int32_t partition, struct buf *out)
 {
     char key[LOG_NAME_MAX + 1];
-    size_t n, len = (size_t)(flush->active_size - flush->journal_position);
+    size_t n, len = (size_t)(flush->active_size - flush->journal_position), before = out->len;
     ASSERT(flush->journaled && len <= LOG_JOURNAL_ENTRY_MAX);
     if (len == 0)
         return ERR_OK;
@@ -344,7 +344,11 @@ log_flush_collect(
     if (data == NULL)
         return out->err;
     enum err err = env_read_at(flush->files[0].file, flush->journal_position, data, len, &n);
-    return err == ERR_OK && n < len ? ERR_IO : err;
+    if (err == ERR_OK && n < len)
+        err = ERR_IO;
+    if (err != ERR_OK)
+        out->len = before; /* no entry without its bytes */
+    return err;
 }
 
 enum err
