@@ -16,7 +16,7 @@ struct log_host {
     /* Fixed. */
     const char *dir; /* the entry of log.dirs */
     struct uuid dir_id;
-    struct file_cache *files; /* not owned */
+    struct file_cache *files;    /* not owned */
     struct log_journal *journal; /* of this directory; NULL: flushes sync the segments */
     struct log_redo *redo;       /* while logs are opened after an unclean stop; or NULL */
     /* A write or sync failed; called under the partition's lock, once for each failing log. May be

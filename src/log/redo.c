@@ -306,8 +306,8 @@ log_redo_apply(struct log_redo *redo, const struct log_redo_want *want, struct e
         return ERR_NOMEM;
     size_t skip = (size_t)(want->position - log->pieces[i].position);
     enum err err = piece_read(redo, &log->pieces[i], data);
-    /* Its checksum is not asked for: what rotted before it was copied was acknowledged all the same,
-     * and recovery is to see it as damage, not as a torn write. */
+    /* Its checksum is not asked for: what rotted before it was copied was acknowledged all the
+     * same, and recovery is to see it as damage, not as a torn write. */
     if (err == ERR_OK && (log->pieces[i].len - skip < sizeof(int64_t) ||
                              (int64_t)load_be64(data + skip) != want->offset_next))
         err = ERR_NOTFOUND;
