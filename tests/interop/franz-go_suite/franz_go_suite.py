@@ -1,4 +1,4 @@
-"""franz-go's own tests of its client, built from the module of ../franz-go and run in one go."""
+"""franz-go's own tests of its client, built from the module of ../go and run in one go."""
 import os
 import re
 import subprocess
@@ -14,7 +14,7 @@ def build():
     env.need("go")
     program = os.path.join(env.CACHE, "franz-go-kgo.test")
     env.run("go", "test", "-c", "-o", program, "github.com/twmb/franz-go/pkg/kgo",
-            cwd=os.path.join(HERE, "../franz-go"), timeout_s=400)
+            cwd=os.path.join(HERE, "../go"), timeout_s=400)
     return program
 
 
