@@ -5,6 +5,7 @@ The jars are collected once into build/cache/apache (or taken from $KAFKA_PEER_C
 """
 import fcntl
 import glob
+import hashlib
 import os
 import shutil
 import subprocess
@@ -67,13 +68,14 @@ def jars():
         raise Skip("no JDK (script/setup --test installs one)")
     if not shutil.which("mvn"):
         raise Skip("no mvn (script/setup --test installs it)")
-    target = os.path.join(ROOT, "build/cache/apache", VERSION)
+    pom = os.path.join(ROOT, "tests/interop/apache/pom.xml")
+    with open(pom, "rb") as f:
+        target = os.path.join(ROOT, "build/cache/apache", f"{VERSION}-{hashlib.sha256(f.read()).hexdigest()[:8]}")
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(os.path.join(target, ".complete")):
-            subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f",
-                            os.path.join(ROOT, "tests/interop/apache/pom.xml"),
+            subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", pom,
                             f"-Dkafka.version={VERSION}", "dependency:copy-dependencies",
                             f"-DoutputDirectory={target}"], check=True, stdin=subprocess.DEVNULL)
             open(os.path.join(target, ".complete"), "w").close()
@@ -90,6 +92,27 @@ def java(flags, level="error"):
             f.write(LOG4J.format(level=level))
         os.rename(temporary, config)
     return ["java", *flags, f"-Dlog4j2.configurationFile={config}", "-cp", jars()]
+
+
+def program(*sources, flags=("-Xmx384M",)):
+    """Compiles Java sources against the jars, once; the beginning of a command, which a class's name goes on."""
+    digest = hashlib.sha256()
+    for path in sources:
+        with open(path, "rb") as f:
+            digest.update(f.read())
+    classes = os.path.join(ROOT, "build/cache/java", digest.hexdigest()[:16])
+    if not os.path.exists(classes):
+        if not shutil.which("javac"):
+            raise Skip("no javac (script/setup --test installs it)")
+        temporary = f"{classes}.{os.getpid()}"
+        subprocess.run(["javac", "-nowarn", "-Xlint:none", "-cp", jars(), "-d", temporary, *sources], check=True,
+                       stdin=subprocess.DEVNULL)
+        try:
+            os.rename(temporary, classes)
+        except OSError:
+            shutil.rmtree(temporary)  # another was faster
+    out = java([*flags, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"])
+    return [*out[:-1], f"{out[-1]}:{classes}"]
 
 
 def command(tool, *args):

@@ -108,23 +108,19 @@ class Tools:
     """The process in which the tools run."""
 
     def __init__(self):
-        directory = env.once("apache_tools", lambda d: None)
-        config = os.path.join(directory, "log4j2.properties")
+        directory = os.path.join(env.CACHE, "apache_tools")
+        os.makedirs(directory, exist_ok=True)
+        config, policy = os.path.join(directory, "log4j2.properties"), os.path.join(directory, "java.policy")
         with open(config, "w") as f:
             f.write(LOG4J)
-        policy = os.path.join(directory, "java.policy")
         with open(policy, "w") as f:
             f.write("grant { permission java.security.AllPermission; };\n")
-        source = os.path.join(HERE, "Driver.java")
-        built = os.path.join(directory, "Driver.class")
-        if not os.path.exists(built) or os.path.getmtime(built) < os.path.getmtime(source):
-            env.need("javac")
-            env.run("javac", "-nowarn", "-Xlint:none", "-cp", apache.jars(), "-d", directory, source)
+        java = apache.program(os.path.join(HERE, "Driver.java"), flags=(
+            "-Xmx512M", "-Djava.security.manager=allow", "--add-opens=java.base/java.lang=ALL-UNNAMED",
+            f"-Djava.security.policy=={policy}", "-Duser.timezone=UTC"))
+        java.insert(-2, f"-Dlog4j2.configurationFile={config}")  # the last one counts
         self.proc = subprocess.Popen(
-            ["java", "-Xmx512M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.security.manager=allow",
-             "--add-opens=java.base/java.lang=ALL-UNNAMED",
-             f"-Djava.security.policy=={policy}",
-             "-Duser.timezone=UTC", f"-Dlog4j2.configurationFile={config}", "-cp", f"{directory}:{apache.jars()}", "Driver"],
+            [*java, "Driver"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def close(self):
