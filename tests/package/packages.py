@@ -1,4 +1,5 @@
 """The Debian packages of this tree, made once a run, and what is looked at in them."""
+import atexit
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ class Packages:
             if not shutil.which(program):
                 raise Skip(f"no {program} (dpkg-dev is for Debian)")
         self.dir = tempfile.mkdtemp(prefix="moldau-package-")
+        atexit.register(shutil.rmtree, self.dir, ignore_errors=True)
         os.chmod(self.dir, 0o755)
         out = env.run(SCRIPT, "deb", "--out", os.path.join(self.dir, "out"), timeout_s=600).decode().split()
         self.made = {os.path.basename(path).split("_")[0]: path for path in out}
