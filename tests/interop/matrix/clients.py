@@ -51,4 +51,13 @@ CLIENTS = {
         "it reads empty as null": "nulls_and_empties null_and_empty_headers",
         "it commits no words": "commit_with_metadata", "it has no DeleteRecords": "delete_records"}, {
         "it gives the producer's time": "log_append_time"}),
+    "kcat": Client("kcat/run_test_matrix", "kcat 1.7.1", "librdkafka 2.0.2", {
+        "it has no such command": "create_topic topic_settings create_partitions delete_records groups_listed_described_deleted "
+        "delete_topic invalid_topic_name topic_exists bad_settings fewer_partitions delete_unknown_topic delete_group_refused "
+        "commit_with_metadata",
+        "a producer does not outlive its command":
+            "idempotent_producer idempotent_producer_over_a_kill idempotent_producer_after_idleness",
+        "headers are arguments, without a zero byte": "headers", "headers have a value": "null_and_empty_headers", "null and empty are one": "nulls_and_empties null_key_and_value",
+        "it sets no timestamps": "timestamps log_append_time offset_of_a_time",
+        "it commits by itself (kcat/run_test shows it)": "commit_and_resume group_over_a_restart removed_member"}),
 }
