@@ -1,4 +1,5 @@
 """confluent-kafka, 1.6 to the newest, behind the verbs of the matrix. usage: confluent_peer.py ADDRESS"""
+import json
 import sys
 import time
 
@@ -134,6 +135,21 @@ class Peer:
     def _needs_list_offsets():
         if LIBRARY < 0x01080000:
             raise Lacks("asks ListOffsets version 0")
+
+    def statistics(self, topic, low, seconds=10):
+        """What the library's statistics say of partition 0, once its low offset is so."""
+        seen = {}
+
+        def hear(text):
+            part = json.loads(text)["topics"].get(topic, {}).get("partitions", {}).get("0", {})
+            seen.update({k: part[k] for k in ("lo_offset", "hi_offset", "ls_offset") if k in part})
+        consumer = self._consumer("alone", "earliest", **{"statistics.interval.ms": 100, "stats_cb": hear})
+        consumer.assign([TopicPartition(topic, 0, confluent_kafka.OFFSET_BEGINNING)])
+        end = time.time() + seconds
+        while seen.get("lo_offset") != low and time.time() < end:
+            consumer.poll(0.1)
+        consumer.close()
+        return seen
 
     def offset_of_time(self, topic, partition, time):
         self._needs_list_offsets()

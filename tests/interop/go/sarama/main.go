@@ -39,6 +39,9 @@ func code(err error) any {
 func (p *peer) config() *sarama.Config {
 	c := sarama.NewConfig()
 	c.Version = sarama.MaxVersion
+	if asked, err := sarama.ParseKafkaVersion(os.Getenv("SARAMA_VERSION")); err == nil {
+		c.Version = asked
+	}
 	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = 10, 100*time.Millisecond
 	return c
 }
