@@ -38,10 +38,13 @@ enum {
  * requests in flight on one connection. */
 enum {
     LIMIT_CONN_OUTPUT_BYTES = 1 << 20,
+    LIMIT_CONN_OUTPUT_MEMORY = 256 << 10, /* what of it is not in files: 25 MiB for 100 */
     LIMIT_CONN_IN_FLIGHT = 100,
     LIMIT_FRAME_DEADLINE_MS = 30000, /* a started frame must end in this time ... */
     LIMIT_FRAME_RATE_MIN = 65536,    /* ... plus its size at this many bytes a second */
-    LIMIT_SEND_STALL_MS = 60000,     /* a reader that takes nothing for so long is cut off */
+    LIMIT_FRAME_GRACE_MS = 2000, /* while others wait for memory, a frame comes after this ... */
+    LIMIT_FRAME_RATE_WANTED = 1 << 20, /* ... at so many bytes a second, or not at all */
+    LIMIT_SEND_STALL_MS = 60000,       /* a reader that takes nothing for so long is cut off */
 };
 
 /* Partitions of one topic or one request, and the length of a topic's name, as in Kafka. */

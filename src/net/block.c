@@ -19,7 +19,7 @@ net_block_pool_init(struct net_block_pool *pool, int64_t bytes_max)
 void
 net_block_pool_fini(struct net_block_pool *pool)
 {
-    ASSERT(pool->used_bytes == 0);
+    ASSERT(pool->used_bytes == 0 && pool->large_count == 0);
     for (int i = 0; i < NET_BLOCK_CLASSES; i++) {
         struct list *node;
         while ((node = list_pop(&pool->free[i])) != NULL)
@@ -30,7 +30,25 @@ net_block_pool_fini(struct net_block_pool *pool)
 bool
 net_block_pool_has_room(const struct net_block_pool *pool, size_t size)
 {
+    if (net_block_lane(size) == NET_LANE_LARGE)
+        return pool->large_count == 0;
     return pool->used_bytes == 0 || pool->used_bytes + (int64_t)size <= pool->bytes_max;
+}
+
+bool
+net_block_pool_is_full(const struct net_block_pool *pool)
+{
+    return pool->used_bytes >= pool->bytes_max;
+}
+
+static void
+pool_count(struct net_block_pool *pool, size_t capacity, int n)
+{
+    if (net_block_lane(capacity) == NET_LANE_LARGE)
+        pool->large_count += n;
+    else
+        pool->used_bytes += n * (int64_t)capacity;
+    ASSERT(pool->used_bytes >= 0 && pool->large_count >= 0);
 }
 
 struct net_block *
@@ -55,7 +73,7 @@ net_block_get(struct net_block_pool *pool, size_t size)
         block->class = class;
     }
     block->refs = 1;
-    pool->used_bytes += (int64_t)block->capacity;
+    pool_count(pool, block->capacity, 1);
     ASSERT(block->capacity >= size);
     return block;
 }
@@ -78,8 +96,7 @@ net_block_unref(struct net_block **slot)
     if (--block->refs > 0)
         return;
     struct net_block_pool *pool = block->pool;
-    pool->used_bytes -= (int64_t)block->capacity;
-    ASSERT(pool->used_bytes >= 0);
+    pool_count(pool, block->capacity, -1);
     if (block->class < NET_BLOCK_CLASSES &&
         pool->free_count[block->class] < class_keep[block->class]) {
         pool->free_count[block->class]++;

@@ -7,8 +7,9 @@
  * I1       The socket exists exactly in OPEN and DRAINING.
  * I2       refs = (socket) + slots + queued flush + running events; freed at zero.
  * I3       Frames are taken only while slots < LIMIT_CONN_IN_FLIGHT, output is below
- *          LIMIT_CONN_OUTPUT_BYTES, no throttle runs and memory is there; otherwise reading stops,
- *          and what was read already waits in `rest`.
+ *          LIMIT_CONN_OUTPUT_BYTES and LIMIT_CONN_OUTPUT_MEMORY, no throttle runs and memory is
+ *          there; otherwise reading stops, and what was read already waits in `rest`. Where the
+ *          reactor's frames are at their limit, who has requests in flight waits for these.
  * Threads  The reactor's loop only.
  * Errors   Whatever the network or the peer does ends in net_conn_close. */
 #include "net/conn.h"
@@ -177,7 +178,9 @@ bool
 net_conn_has_room(const struct net_conn *conn)
 {
     return conn->fsm.state == NET_CONN_OPEN && conn->slot_count < LIMIT_CONN_IN_FLIGHT &&
-           conn->output_bytes < LIMIT_CONN_OUTPUT_BYTES && !conn->starved &&
+           conn->output_bytes < LIMIT_CONN_OUTPUT_BYTES &&
+           conn->output_memory < LIMIT_CONN_OUTPUT_MEMORY && !conn->starved &&
+           (conn->slot_count == 0 || !net_block_pool_is_full(&conn->reactor->blocks)) &&
            !loop_timer_running(&conn->throttle);
 }
 
@@ -198,11 +201,23 @@ net_conn_wants_update(struct net_conn *conn)
     sock_want(conn->sock, read, write);
 }
 
+/* Memory that others wait for is not held by a frame that hardly moves. */
+static bool
+frame_is_in_the_way(const struct net_conn *conn, int64_t now_ms)
+{
+    int64_t late_ms = now_ms - conn->frame_started_ms - LIMIT_FRAME_GRACE_MS;
+    return conn->frame != NULL && late_ms > 0 &&
+           !list_empty(&conn->reactor->starved[net_block_lane(conn->frame_len)]) &&
+           (int64_t)conn->frame_filled < late_ms * LIMIT_FRAME_RATE_WANTED / 1000;
+}
+
 static bool
 frame_is_late(const struct net_conn *conn, int64_t now_ms)
 {
     if (conn->frame_started_ms == 0)
         return false;
+    if (frame_is_in_the_way(conn, now_ms))
+        return true;
     int64_t allowed_ms = conn->server->opts.frame_deadline_ms +
                          (int64_t)conn->frame_len * 1000 / LIMIT_FRAME_RATE_MIN;
     return now_ms - conn->frame_started_ms > allowed_ms;

@@ -84,7 +84,7 @@ frame_begin(struct net_conn *conn)
     struct net_reactor *reactor = conn->reactor;
     if (!net_block_pool_has_room(&reactor->blocks, conn->frame_len)) {
         conn->starved = true;
-        list_push(&reactor->starved, &conn->starved_link);
+        list_push(&reactor->starved[net_block_lane(conn->frame_len)], &conn->starved_link);
         return false;
     }
     conn->frame = net_block_get(&reactor->blocks, conn->frame_len);

@@ -100,8 +100,11 @@ net_slot_recycle(struct net_slot *slot)
 {
     struct net_conn *conn = slot->conn;
     struct net_slot_pool *pool = &conn->reactor->slots;
-    if (slot->state == SLOT_READY)
+    if (slot->state == SLOT_READY) {
         net_count(&conn->reactor->counters.left, 1);
+        ASSERT(conn->output_memory >= slot->writer.buf.len);
+        conn->output_memory -= slot->writer.buf.len;
+    }
     list_remove(&slot->link);
     conn->slot_count--;
     ASSERT(conn->slot_count >= 0);
@@ -162,8 +165,10 @@ slot_end(struct net_slot *slot, enum slot_state state)
     ASSERT(slot->state == SLOT_PENDING);
     ASSERT_SLOW(conn->server->freeing || loop_is_current(conn->reactor->loop));
     slot->state = (int)state;
-    if (state == SLOT_READY)
+    if (state == SLOT_READY) {
         net_count(&conn->reactor->counters.answered, 1);
+        conn->output_memory += slot->writer.buf.len;
+    }
     if (conn->sock == NULL) {
         net_slot_recycle(slot);
         return;

@@ -258,19 +258,18 @@ net_reactor_conn_closed(struct net_reactor *reactor, struct net_conn *conn)
 }
 
 static void
-feed(struct loop_task *task)
+feed_lane(struct net_reactor *reactor, struct list *lane)
 {
-    struct net_reactor *reactor = CONTAINER_OF(task, struct net_reactor, feed_task);
     struct list waiting;
     list_init(&waiting);
-    list_splice(&waiting, &reactor->starved);
+    list_splice(&waiting, lane);
     struct list *node;
     /* In the order in which they began to wait; who finds no room goes to the end again. */
     while ((node = list_pop(&waiting)) != NULL) {
         struct net_conn *conn = LIST_ENTRY(node, struct net_conn, starved_link);
         if (!net_block_pool_has_room(&reactor->blocks, conn->frame_len)) {
-            list_push(&reactor->starved, &conn->starved_link);
-            list_splice(&reactor->starved, &waiting);
+            list_push(lane, &conn->starved_link);
+            list_splice(lane, &waiting);
             break;
         }
         conn->starved = false;
@@ -278,14 +277,25 @@ feed(struct loop_task *task)
     }
 }
 
+static void
+feed(struct loop_task *task)
+{
+    struct net_reactor *reactor = CONTAINER_OF(task, struct net_reactor, feed_task);
+    for (int lane = 0; lane < NET_LANES; lane++)
+        feed_lane(reactor, &reactor->starved[lane]);
+}
+
 void
 net_reactor_memory_freed(struct net_reactor *reactor)
 {
-    if (list_empty(&reactor->starved) || reactor->feed_task.queued)
-        return;
-    struct net_conn *first = LIST_ENTRY(reactor->starved.next, struct net_conn, starved_link);
-    if (net_block_pool_has_room(&reactor->blocks, first->frame_len))
-        loop_defer(reactor->loop, &reactor->feed_task);
+    for (int lane = 0; lane < NET_LANES && !reactor->feed_task.queued; lane++) {
+        struct list *starved = &reactor->starved[lane];
+        if (list_empty(starved))
+            continue;
+        struct net_conn *first = LIST_ENTRY(starved->next, struct net_conn, starved_link);
+        if (net_block_pool_has_room(&reactor->blocks, first->frame_len))
+            loop_defer(reactor->loop, &reactor->feed_task);
+    }
 }
 
 static void
@@ -341,7 +351,8 @@ reactor_init(struct net_reactor *reactor, struct net_server *server, int index)
     reactor->loop = server->opts.loops[index];
     reactor->index = index;
     list_init(&reactor->conns);
-    list_init(&reactor->starved);
+    for (int lane = 0; lane < NET_LANES; lane++)
+        list_init(&reactor->starved[lane]);
     list_init(&reactor->slots.free);
     net_block_pool_init(&reactor->blocks, server->opts.frame_memory_max);
     loop_timer_init(&reactor->sweep, reactor->loop, sweep);

@@ -41,7 +41,7 @@ struct net_reactor {
     int index;
     struct list conns; /* all that are not freed yet, closed ones with pending slots too */
     int open_count;
-    struct list starved; /* wait for frame memory */
+    struct list starved[NET_LANES]; /* wait for frame memory, in the order of their waiting */
     struct net_block_pool blocks;
     struct net_slot_pool slots;
     struct net_block *scratch; /* what sockets are read into */
@@ -151,7 +151,8 @@ struct net_conn {
     /* output */
     struct list slots; /* in request order, pending ones too */
     int slot_count;
-    size_t output_bytes; /* answered and not sent */
+    size_t output_bytes;  /* answered and not sent */
+    size_t output_memory; /* what of that stands in memory and not in files, until all is sent */
     struct loop_task flush;
 
     /* env_now_ns: of the last read; when the last flush began; of its last write, 0 until asked */

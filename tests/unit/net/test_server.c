@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "net/block.h"
 #include "net/server.h"
 #include "os/env.h"
 
@@ -672,6 +673,48 @@ large_frames_wait_for_memory_and_are_served(void **state)
     fixture_end(&f);
 }
 
+/* A large frame that is under way takes no room of ordinary ones; an ordinary one that holds memory
+ * without moving is closed when others wait for it. */
+static void
+who_holds_memory_and_does_not_move_makes_room(void **state)
+{
+    struct fixture f;
+    enum { SIZE = 900000 };
+    uint8_t *body = malloc(SIZE), *back = malloc(SIZE), head[5] = {0, 0, 0, 0, 'E'};
+    (void)state;
+    memset(body, 'E', SIZE);
+    fixture_start(&f, (struct net_server_opts){.frame_memory_max = 1 << 20});
+    int large = dial(&f), large_too = dial(&f), waits[LOOPS], held[LOOPS];
+    store_be32(head, NET_BLOCK_LARGE + 1);
+    put(large, head, 5);
+    put(large_too, head, 5);
+    usleep(20000);
+    for (int i = 0; i < LOOPS; i++) { /* one on each loop: heads and no more */
+        held[i] = dial(&f);
+        store_be32(head, SIZE);
+        put(held[i], head, 5);
+    }
+    usleep(20000);
+    for (int i = 0; i < LOOPS; i++) {
+        waits[i] = dial(&f);
+        if (fork() == 0) {
+            put(waits[i], head, 4);
+            put(waits[i], body, SIZE);
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < LOOPS; i++) {
+        assert_int_equal(get_frame(waits[i], back, SIZE), SIZE);
+        expect_closed(held[i]);
+        close(waits[i]);
+    }
+    close(large);
+    close(large_too);
+    free(body);
+    free(back);
+    fixture_end(&f);
+}
+
 static void
 limits_of_connections_hold(void **state)
 {
@@ -780,5 +823,6 @@ TEST_MAIN(cmocka_unit_test(frames_come_back), cmocka_unit_test(broken_sizes_clos
     cmocka_unit_test(a_steady_stream_allocates_nothing),
     cmocka_unit_test(throttled_connections_wait),
     cmocka_unit_test(large_frames_wait_for_memory_and_are_served),
+    cmocka_unit_test(who_holds_memory_and_does_not_move_makes_room),
     cmocka_unit_test(limits_of_connections_hold), cmocka_unit_test(slow_and_idle_peers_are_closed),
     cmocka_unit_test(stop_lets_requests_in_flight_finish))
