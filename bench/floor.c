@@ -8,7 +8,6 @@
  * recycled: the files were written once before, so that pages and blocks are there. fetch: read 90
  * bytes, send a header, sendfile a range of a file that is in the page cache. One thread serves all
  * connections by epoll; a forked process is the client. Prints one line of JSON. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

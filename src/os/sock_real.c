@@ -177,7 +177,8 @@ sock_real_writev(struct sock *sock, const struct bytes *parts, int count, size_t
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts,
         .msg_iovlen = (size_t)(count < IOV_MAX ? count : IOV_MAX)};
     for (;;) {
-        ssize_t sent = sendmsg(sock_of(sock)->fd, &msg, MSG_NOSIGNAL);
+        ssize_t sent = count == 1 ? send(sock_of(sock)->fd, parts->data, parts->len, MSG_NOSIGNAL)
+                                  : sendmsg(sock_of(sock)->fd, &msg, MSG_NOSIGNAL);
         if (sent >= 0) {
             *n = (size_t)sent;
             return ERR_OK;

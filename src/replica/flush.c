@@ -61,7 +61,8 @@ replica_flush_appended(struct replica_partition *part, bool wanted)
     mutex_assert_held(&part->mutex);
     if (part->shared->flush.ack_flush)
         soon = wanted || somebody_waits(part) ||
-               env_now_ms(part->shared->env) - part->flush_began_ms >= REPLICA_FLUSH_LAZY_MS;
+               env_now_ns(part->shared->env) - part->flush_began_ns >=
+                   REPLICA_FLUSH_LAZY_MS * INT64_C(1000000);
     if (soon || log_flush_due(part->log))
         replica_flush_request(part);
     else if (part->shared->flush.ack_flush || part->flush_timed)
@@ -94,13 +95,20 @@ flush_settle(struct replica_partition *part)
     return behind;
 }
 
+static void
+count_time(struct replica_partition *part)
+{
+    int64_t took_ns = env_now_ns(part->shared->env) - part->flush_began_ns;
+
+    histogram_add_shared(&part->shared->flush.times, took_ns > 0 ? (uint64_t)took_ns / 1000 : 0);
+}
+
 /* One round, lock held at both ends. On failure the partition is down before the lock is dropped: a
  * second flush might succeed although the kernel has thrown the dirty pages away. */
 static enum err
 flush_round(struct replica_partition *part)
 {
     struct log *log = part->log;
-    int64_t began_ns, took_ns;
     enum err err;
 
     if (log == NULL)
@@ -114,10 +122,8 @@ flush_round(struct replica_partition *part)
     if (err != ERR_OK)
         return err;
     mutex_unlock(&part->mutex);
-    began_ns = env_now_ns(part->shared->env);
     err = log_flush_run(&part->flush);
-    took_ns = env_now_ns(part->shared->env) - began_ns;
-    histogram_add_shared(&part->shared->flush.times, took_ns > 0 ? (uint64_t)took_ns / 1000 : 0);
+    count_time(part);
     mutex_lock(&part->mutex);
     if (part->log == NULL) {
         log_flush_abandon(&part->flush);
@@ -162,7 +168,7 @@ flush_run(struct pool_work *work)
 
     mutex_lock(&part->mutex);
     part->flush_state = REPLICA_FLUSH_RUNNING; /* appends until here are covered by this round */
-    part->flush_began_ms = env_now_ms(part->shared->env);
+    part->flush_began_ns = env_now_ns(part->shared->env);
     flush_conclude(part, flush_round(part));
 }
 
@@ -177,7 +183,7 @@ ticket_begin(struct log_journal_ticket *ticket, struct buf *out)
     mutex_lock(&part->mutex);
     log = part->log; /* may be gone as soon as the lock is: only the flush is touched then */
     part->flush_state = REPLICA_FLUSH_RUNNING;
-    part->flush_began_ms = env_now_ms(part->shared->env);
+    part->flush_began_ns = env_now_ns(part->shared->env);
     part->flush_err = log != NULL ? log_flush_begin_journal(log, &part->flush) : ERR_OK;
     part->flush_collected = log != NULL && part->flush_err == ERR_OK;
     mutex_unlock(&part->mutex);
@@ -199,8 +205,10 @@ ticket_end(struct log_journal_ticket *ticket, enum err err, uint64_t lap)
         err = ERR_OK;
     } else if (part->flush_collected) {
         err = log_flush_end_journal(part->log, &part->flush, err, lap);
-        if (err == ERR_OK)
+        if (err == ERR_OK) {
             part->flushed_offset = log_durable_offset(part->log);
+            count_time(part);
+        }
     }
     if (err == ERR_LIMIT || err == ERR_NOMEM) { /* the segments, then */
         part->flush_segments = true;

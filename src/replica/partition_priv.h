@@ -79,7 +79,7 @@ struct replica_partition {
     struct replica_follower *followers;
     int32_t follower_count;
     enum replica_flush_state flush_state;
-    int64_t flush_began_ms;         /* the last one */
+    int64_t flush_began_ns;         /* the last one */
     struct replica_traffic traffic; /* but for what stands beside refs */
     struct log_flush flush;         /* of the flush that runs */
     struct pool_work flush_work;
