@@ -171,11 +171,6 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     };
 
     item->error = replica_partition_fetch(part->part, &fetch);
-    if (item->error == PROTO_ERROR_NONE && fetch.zstd && f->req->version < FETCH_VERSION_ZSTD) {
-        if (fetch.slice.file != NULL)
-            env_file_close(&fetch.slice.file);
-        item->error = PROTO_ERROR_UNSUPPORTED_COMPRESSION_TYPE;
-    }
     item->high_watermark = item->error == PROTO_ERROR_NONE ? fetch.high_watermark : -1;
     item->answer_log_start_offset = item->error == PROTO_ERROR_NONE ? fetch.log_start_offset : -1;
     item->must_answer = fetch.diverging;

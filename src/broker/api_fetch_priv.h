@@ -10,7 +10,6 @@
 #include "replica/partition.h"
 
 enum {
-    FETCH_VERSION_ZSTD = 10,
     FETCH_VERSION_TOPIC_ID = 13,
     FETCH_VERSION_REPLICA_STATE = 15,
     FETCH_VERSION_LEADER_HINT = 16,

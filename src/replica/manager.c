@@ -420,6 +420,7 @@ replica_settle(struct replica_manager *mgr, const struct meta_topic *topic,
         .leader_epoch = meta->leader_epoch,
         .isr_count = meta->isr.count,
         .isr_min = config->isr_min,
+        .replica_count = meta->replicas.count,
     };
     enum replica_role_change change;
 

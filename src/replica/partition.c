@@ -145,7 +145,7 @@ replica_partition_get_metrics(struct replica_partition *part, struct replica_par
 {
     replica_partition_get_state(part, &out->state);
     mutex_lock(&part->mutex);
-    out->isr_min = part->isr_min;
+    out->isr_min = replica_partition_isr_min(part);
     out->segments = part->log != NULL ? log_segment_count(part->log) : 0;
     out->producers = part->log != NULL ? log_producer_count(part->log) : 0;
     out->traffic = part->traffic;
@@ -413,6 +413,7 @@ change_role(struct replica_partition *part, const struct replica_partition_role 
     part->leader_epoch = role->leader_epoch;
     part->isr_count = role->isr_count;
     part->isr_min = role->isr_min;
+    part->replica_count = role->replica_count;
     return err;
 }
 
@@ -444,13 +445,19 @@ replica_partition_set_role(
     return change;
 }
 
+int32_t
+replica_partition_isr_min(const struct replica_partition *part)
+{
+    mutex_assert_held(&part->mutex);
+    return part->replica_count < part->isr_min ? part->replica_count : part->isr_min;
+}
+
 void
 replica_partition_set_config(
     struct replica_partition *part, const struct log_config *config, int32_t isr_min)
 {
     mutex_lock(&part->mutex);
     part->isr_min = isr_min;
-    part->zstd = !config->codec_keep && config->codec == COMPRESS_ZSTD;
     part->cleanup_delete = config->cleanup_delete;
     part->flush_timed = config->flush_ms != INT64_MAX;
     if (part->log != NULL)

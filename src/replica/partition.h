@@ -155,7 +155,6 @@ struct replica_fetch {
     bool diverging; /* no records: the reader's history ends at diverging_epoch/_end_offset */
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
-    bool zstd; /* the topic is compressed with zstd by the broker: Fetch below v10 cannot have it */
     struct log_slice slice;          /* file NULL when empty; the reference is the caller's */
     struct log_aborted_txn *aborted; /* in the arena; NULL unless bound is LSO */
     int32_t aborted_count;

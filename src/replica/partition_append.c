@@ -71,7 +71,7 @@ may_append(const struct replica_partition *part, const struct replica_append *ap
         return error;
     if (log_state(part->log) != LOG_OPEN)
         return PROTO_ERROR_KAFKA_STORAGE_ERROR;
-    if (append->acks == -1 && part->isr_count < part->isr_min)
+    if (append->acks == -1 && part->isr_count < replica_partition_isr_min(part))
         return PROTO_ERROR_NOT_ENOUGH_REPLICAS;
     return PROTO_ERROR_NONE;
 }

@@ -69,8 +69,8 @@ struct replica_partition {
     int32_t leader_epoch;
     int64_t epoch_start_offset; /* LEO when this node began to lead */
     int32_t isr_count;
-    int32_t isr_min; /* min.insync.replicas */
-    bool zstd;       /* compression.type=zstd */
+    int32_t isr_min; /* min.insync.replicas, as it is set; see replica_partition_isr_min */
+    int32_t replica_count;
     bool cleanup_delete;
     bool flush_timed; /* flush.ms is set */
     int64_t high_watermark;
@@ -105,7 +105,8 @@ struct replica_partition_role {
     int32_t leader_id;
     int32_t leader_epoch;
     int32_t isr_count;
-    int32_t isr_min;
+    int32_t isr_min; /* min.insync.replicas */
+    int32_t replica_count;
 };
 enum replica_role_change {
     REPLICA_ROLE_KEPT,
@@ -119,6 +120,8 @@ void replica_partition_set_config(
 
 /* Out of service for good: FAILED for a storage failure, RESIGNED for a deletion or the end.
  * Returns the log, which this partition will not touch any more; NULL when it was out already. */
+/* What acks=all asks for: no more than there are replicas, as in Kafka. */
+int32_t replica_partition_isr_min(const struct replica_partition *part);
 struct log *replica_partition_take_down(struct replica_partition *part, enum replica_wake why);
 /* The same with the lock held; fire `woken` with `why` when it is dropped. */
 struct log *replica_partition_down(

@@ -102,7 +102,6 @@ fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
     fetch->high_watermark = part->high_watermark;
     fetch->last_stable_offset = log_last_stable_offset(part->log);
     fetch->log_start_offset = log_start_offset(part->log);
-    fetch->zstd = part->zstd;
     ASSERT(fetch->last_stable_offset <= fetch->high_watermark);
     return PROTO_ERROR_NONE;
 }
@@ -118,7 +117,6 @@ replica_partition_fetch(struct replica_partition *part, struct replica_fetch *fe
     fetch->bound_offset = -1;
     fetch->leader_epoch_now = -1;
     fetch->diverging = false;
-    fetch->zstd = false;
     fetch->slice = (struct log_slice){0};
     fetch->aborted = NULL;
     fetch->aborted_count = 0;

@@ -1,7 +1,9 @@
 """Cases of edges that the other files leave out, most of them because they change what is asked next."""
 from making import Maker, step
 from making_admin import TOPIC, create as create_topics, resource, topic
-from making_data import COORDINATOR, ONE_PARTITION, create, join, leader, produce_base, records
+from codecs_of_batches import ZSTD
+from making_data import COORDINATOR, ONE_PARTITION, create, fetch_base, join, leader, produce_base, records
+from making_records import held, pairs
 
 FILES = {}
 NEVER = {"zero": 0, "-1": -1, "min": -(1 << 31)}
@@ -91,4 +93,39 @@ def edges_rest(codec, name):
                 {"topic": "t", "partitions": [{"partition": 0, "currentLeaderEpoch": -1, "leaderEpoch": 0}]}]}))
     for v in range(3, 14):
         m.case(f"Produce v{v} empty records", create("n%", v=7 if v == 13 else 4), *leader("n%"), step("Produce", v, produce_base(v, "n%", "")))
+    return m.write()
+
+
+@file
+def versions(codec, name):
+    """Versions that are no more, or not yet: nothing but ApiVersions can be answered then."""
+    m = Maker(codec, name)
+    newer = {"ApiVersions", "DeleteGroups"}   # these are of Kafka 4.4 here
+    for api in ASKED:
+        low, high = codec.apis[api][1].stable
+        for v in ([high + 1] if api not in newer else []) + ([low - 1] if low and api != "ApiVersions" else []) + ([0] if low > 1 else []) + [32767, -1]:
+            if api != "ApiVersions":
+                m.case(f"{api} v{v}", step(api, v, raw="00" * 40, answer_v=high))
+    m.case("still served", step("Metadata", 12, {"topics": []}))
+    return m.write()
+
+
+ASKED = ("Produce", "Fetch", "ListOffsets", "Metadata", "OffsetCommit", "OffsetFetch", "FindCoordinator", "JoinGroup", "Heartbeat", "LeaveGroup", "SyncGroup", "DescribeGroups",
+         "ListGroups", "CreateTopics", "DeleteTopics", "DeleteRecords", "InitProducerId", "OffsetForLeaderEpoch", "DescribeConfigs", "AlterConfigs", "AlterReplicaLogDirs",
+         "DescribeLogDirs", "CreatePartitions", "DeleteGroups", "ElectLeaders", "IncrementalAlterConfigs", "AlterPartitionReassignments", "ListPartitionReassignments",
+         "OffsetDelete", "DescribeQuorum", "UpdateFeatures", "DescribeCluster", "DescribeProducers", "UnregisterBroker", "ListConfigResources", "DescribeTopicPartitions")
+
+
+@file
+def produce_rest(codec, name):
+    """Too few replicas, and zstd for those who cannot read it."""
+    m = Maker(codec, name, log_retention_ms=-1)
+    m.case("setup", create("z", configs=[("compression.type", "zstd")]), *leader("z"),
+           step("Produce", 9, produce_base(9, "z", held(pairs(2), 2, attributes=ZSTD)), until={"path": "responses.0.partitionResponses.0.errorCode", "is": 0}))
+    for v in range(3, 14):
+        for acks in (-1, 1):
+            m.case(f"v{v} too few replicas, acks {acks}", create("f%", configs=[("min.insync.replicas", "2")], v=7 if v == 13 else 4), *leader("f%"), step(
+                "Produce", v, produce_base(v, "f%", records(1), acks)))
+    for v in range(4, 19):
+        m.case(f"Fetch v{v} of zstd", step("Fetch", v, {**fetch_base(v, "z"), "maxWaitMs": 0}))
     return m.write()

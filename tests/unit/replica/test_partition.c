@@ -504,8 +504,8 @@ static void
 append_checks_isr_and_epoch(void **state)
 {
     struct fixture f;
-    const struct replica_partition_role thin = {
-        .leader_id = NODE, .leader_epoch = 3, .isr_count = 1, .isr_min = 2};
+    struct replica_partition_role thin = {
+        .leader_id = NODE, .leader_epoch = 3, .isr_count = 1, .isr_min = 2, .replica_count = 2};
     struct replica_append append = {.acks = 1, .leader_epoch = 2};
 
     (void)state;
@@ -513,6 +513,9 @@ append_checks_isr_and_epoch(void **state)
     replica_partition_set_role(f.part, &thin);
     assert_int_equal(append_records(&f, 1, -1, &append), PROTO_ERROR_NOT_ENOUGH_REPLICAS);
     assert_int_equal(append_records(&f, 1, 1, &append), PROTO_ERROR_NONE);
+    thin.replica_count = 1; /* more than there are cannot be asked for */
+    replica_partition_set_role(f.part, &thin);
+    assert_int_equal(append_records(&f, 1, -1, &append), PROTO_ERROR_NONE);
     append = (struct replica_append){.acks = 1, .leader_epoch = 2};
     assert_int_equal(replica_partition_append(f.part, &append), PROTO_ERROR_FENCED_LEADER_EPOCH);
     append.leader_epoch = 4;
