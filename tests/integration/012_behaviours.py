@@ -178,6 +178,31 @@ def leader_epochs_never_go_back(server):
 
 
 @test
+def offsets_are_never_unknown_while_their_coordinator_starts(server):
+    """Until they are read again the answer is that they are being loaded, not that there are none."""
+    asked = {"groupId": "g", "topics": [{"name": "dense", "partitionIndexes": [0]}]}
+
+    def fetched(conn):
+        try:
+            return ask(server, "OffsetFetch", 7, asked, conn)
+        except OSError:
+            return None
+
+    eventually(lambda: ask(server, "FindCoordinator", 3, {"key": "g"}, "commits").get("errorCode", 0) == 0)
+    eventually(lambda: ask(server, "OffsetCommit", 8, requests.commit(8, "g", "dense"), "commits")["topics"][0]["partitions"][0].get("errorCode", 0) == 0)
+    for i, end in enumerate((server.stop, server.kill9)):
+        end()
+        server.start()
+        for number in range(1000):
+            got = fetched(f"asks{i} {number}")
+            code = got.get("errorCode", 0) if isinstance(got, dict) else 15
+            check(code in (0, 14, 15), f"error {code}")
+            if code == 0:
+                break
+        equal(got["topics"][0]["partitions"][0].get("committedOffset", 0), 5, "the first offset that is told")
+
+
+@test
 def topics_that_live_are_never_unknown_while_a_node_starts(server):
     create(server, *[f"live{i}" for i in range(50)], partitions=2, conn="live")
     wrong, stop = [], threading.Event()

@@ -18,6 +18,7 @@ TITLES = {"null": "null", "empty": "empty", "unknown": "unknown name, id or epoc
           "negative": "negative", "zero": "zero", "largest": "largest", "twice": "duplicate", "flag": "both values"}
 LARGEST = {"int8": 127, "int16": 32767, "int32": (1 << 31) - 1, "int64": (1 << 63) - 1, "uint16": 65535}
 NAMED = re.compile(r"(^|\.)(name|topic|topicName|topicNames|groupId|groups|groupsNames|resourceName|feature|key|coordinatorKeys|clientSoftware.*)$")
+NOT_OF_APACHE = {("ApiVersions", 5), ("DeleteGroups", 3)}   # Kafka 4.4's: unit tests
 LEGAL = re.compile(r"[a-zA-Z0-9._-]*")
 
 
