@@ -67,11 +67,11 @@ def venv_python(name, *packages, interpreter=None):
     return os.path.join(once(name, make), "bin/python3")
 
 
-def node_modules(package_json):
+def node_modules(package_json, timeout_s=300):
     """The directory with what that package.json names, installed once."""
     def make(directory):
         shutil.copy(package_json, directory)
-        run("npm", "install", "--no-audit", "--no-fund", "--silent", cwd=directory, timeout_s=300)
+        run("npm", "install", "--no-audit", "--no-fund", "--silent", cwd=directory, timeout_s=timeout_s)
     need("node", "npm")
     return os.path.join(once(hashed("npm", package_json), make), "node_modules")
 

@@ -35,6 +35,7 @@ class Member {
     this.held = {}
     this.assignment = []
     this.error = null
+    this.joined = new Promise(resolve => consumer.on(consumer.events.GROUP_JOIN, resolve))
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       this.assignment = Object.entries(payload.memberAssignment).flatMap(([topic, ps]) => ps.map(p => [topic, p]))
     })
@@ -117,6 +118,7 @@ class Peer {
     const groupId = `alone-${process.pid}-${Date.now()}-${Math.random()}`
     const member = await this.start(name, groupId, [topic], { reset })
     await member.run()
+    await member.joined
     if (offset === 'latest') return
     member.consumer.seek({ topic, partition, offset: String(offset === 'earliest' ? -2 : offset) })
   }
