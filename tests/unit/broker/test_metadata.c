@@ -376,6 +376,11 @@ configs_say_value_source_and_synonyms(void **state)
     assert_int_equal(all->configs.count, 2); /* what is set as the default of all */
     one = described(&f, fd, META_RESOURCE_BROKER, "1", "ssl.key.password")->configs.items;
     assert_true(one->is_sensitive);
+    const char *throttle = "leader.replication.throttled.rate"; /* has a value only when set */
+    assert_int_equal(described(&f, fd, META_RESOURCE_BROKER, "1", throttle)->configs.count, 0);
+    set_config(&f, fd, META_RESOURCE_BROKER, "1", throttle, "1000");
+    one = described(&f, fd, META_RESOURCE_BROKER, "1", throttle)->configs.items;
+    assert_int_equal(one->synonyms.count, 1);
     close(fd);
     fixture_end(&f);
 }
