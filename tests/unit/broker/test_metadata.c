@@ -181,6 +181,7 @@ a_created_topic_is_seen_at_once_and_a_deleted_one_gone(void **state)
         del->topics.count = 1;
         del->topics.items[0].topic_id = seen->topics.items[0].topic_id;
         del->topics.items[0].name = STR_NULL;
+        del->timeout_ms = 1000;
         struct proto_delete_topics_response *gone =
             fixture_call(&f, fd, PROTO_API_DELETE_TOPICS, 6, del);
         assert_int_equal(gone->responses.items[0].error_code, 0);
@@ -212,6 +213,7 @@ without_a_controller_each_request_says_so(void **state)
     struct str name = STR("t");
     del->topic_names.items = &name;
     del->topic_names.count = 1;
+    del->timeout_ms = 1000;
     struct proto_delete_topics_response *deleted =
         fixture_call(&f, fd, PROTO_API_DELETE_TOPICS, 3, del);
     assert_int_equal(deleted->responses.items[0].error_code, PROTO_ERROR_NOT_CONTROLLER);
