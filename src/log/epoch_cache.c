@@ -94,7 +94,7 @@ epoch_cache_truncate_end(struct epoch_cache *cache, int64_t end_offset)
 {
     while (cache->count > 0 && cache->entries[cache->count - 1].start_offset >= end_offset) {
         cache->count--;
-        cache->version++;
+        cache->version_cut = ++cache->version;
     }
 }
 
@@ -110,14 +110,14 @@ epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset)
     for (int32_t i = over; i < cache->count; i++)
         cache->entries[i - over] = cache->entries[i];
     cache->count -= over;
-    cache->version++;
+    cache->version_cut = ++cache->version;
 }
 
 void
 epoch_cache_clear(struct epoch_cache *cache)
 {
     if (cache->count > 0)
-        cache->version++;
+        cache->version_cut = ++cache->version;
     cache->count = 0;
 }
 
@@ -125,6 +125,37 @@ bool
 epoch_cache_is_dirty(const struct epoch_cache *cache)
 {
     return cache->version != cache->version_written;
+}
+
+bool
+epoch_cache_has_news(const struct epoch_cache *cache, int64_t log_end_offset)
+{
+    if (!epoch_cache_is_dirty(cache))
+        return false;
+    return cache->version_cut > cache->version_written || cache->count == 0 ||
+           cache->entries[cache->count - 1].start_offset < log_end_offset;
+}
+
+static int32_t
+count_below(const struct epoch_entry *entries, int32_t count, int64_t end)
+{
+    while (count > 0 && entries[count - 1].start_offset >= end)
+        count--;
+    return count;
+}
+
+bool
+epoch_cache_same(const struct epoch_cache *cache, const struct epoch_entry *old, int32_t old_count,
+    int64_t log_end_offset)
+{
+    int32_t count = count_below(cache->entries, cache->count, log_end_offset);
+    if (count != count_below(old, old_count, log_end_offset))
+        return false;
+    for (int32_t i = 0; i < count; i++)
+        if (cache->entries[i].epoch != old[i].epoch ||
+            cache->entries[i].start_offset != old[i].start_offset)
+            return false;
+    return true;
 }
 
 void

@@ -22,6 +22,7 @@ struct epoch_cache {
     int32_t count, capacity;
     uint64_t version; /* changes so far */
     uint64_t version_written;
+    uint64_t version_cut; /* of the last change that was no assign */
 };
 
 void epoch_cache_init(struct epoch_cache *cache);
@@ -44,6 +45,12 @@ void epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset)
 void epoch_cache_clear(struct epoch_cache *cache);
 
 bool epoch_cache_is_dirty(const struct epoch_cache *cache);
+/* Whether the file lacks more than an epoch without records. That is no loss: whoever leads next
+ * begins an epoch of his own. Asked when all records are durable, and with them their epochs. */
+bool epoch_cache_has_news(const struct epoch_cache *cache, int64_t log_end_offset);
+/* Whether the epochs with records, those below the end, are the ones of `old`. */
+bool epoch_cache_same(const struct epoch_cache *cache, const struct epoch_entry *old,
+    int32_t old_count, int64_t log_end_offset);
 void epoch_cache_encode(const struct epoch_cache *cache, struct buf *text);
 /* Replaces the contents; NOTFOUND, CORRUPT, IO leave it empty. */
 MUST_USE enum err epoch_cache_load(struct epoch_cache *cache, struct env *env, const char *path);

@@ -146,7 +146,10 @@ log_set_high_watermark(struct log *log, int64_t high_watermark)
         high_watermark = start;
     if (high_watermark > end)
         high_watermark = end;
-    atomic_store_explicit(&log->high_watermark, high_watermark, memory_order_release);
+    if (high_watermark != log_high_watermark(log)) {
+        atomic_store_explicit(&log->high_watermark, high_watermark, memory_order_release);
+        log_changed(log);
+    }
     if (log->producers != NULL)
         producer_state_high_watermark(log->producers, high_watermark);
 }
@@ -162,6 +165,7 @@ log_set_start(struct log *log, int64_t start_offset)
         log_set_high_watermark(log, start_offset);
     if (log_recovery_point(log) < start_offset)
         atomic_store(&log->recovery_point, start_offset);
+    log_changed(log);
     epoch_cache_truncate_start(&log->epochs, start_offset);
     if (log->producers != NULL)
         producer_state_log_start(log->producers, start_offset);

@@ -189,10 +189,11 @@ struct log_flush {
     struct uuid topic_id;
     uint64_t truncations; /* of the log at begin */
     struct env *env;
-    char *dir_path;    /* owned; NULL: no directory to sync */
-    char *parent_path; /* owned; NULL: not to sync */
-    char *epochs_path; /* owned; NULL: epochs are written */
-    char *epochs;      /* owned text */
+    char *dir_path;      /* owned; NULL: no directory to sync */
+    char *parent_path;   /* owned; NULL: not to sync */
+    uint64_t names_made; /* in the parent at begin */
+    char *epochs_path;   /* owned; NULL: epochs are written */
+    char *epochs;        /* owned text */
     size_t epochs_len;
     uint64_t epochs_version;
     bool metadata_sync; /* partition.metadata is new */
@@ -276,6 +277,9 @@ struct log_open_opts {
     /* Every segment above the recovery point was begun by this module: where one begins above the
      * end of the one before, something was lost. */
     bool gaps_are_losses;
+    /* What recovery found is not synced before log_open returns: log_manager_settle does that for
+     * many logs at once, before anybody may read them. */
+    bool settle_later;
     int64_t producer_expiration_ms; /* 0: Kafka's default, one day */
     struct log_host *host;          /* NULL: none; process lifetime (log/log_host.h) */
 };

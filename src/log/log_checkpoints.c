@@ -11,6 +11,7 @@
 #include "log/log_priv.h"
 
 enum { CHECKPOINT_TEXT_MAX = 32 << 20 };
+_Static_assert((1u << LOG_CHECKPOINT_KIND_COUNT) - 1 == LOG_HOST_STALE_ALL, "a bit for each kind");
 
 const char *
 log_checkpoint_name(enum log_checkpoint_kind kind)
@@ -112,9 +113,17 @@ log_checkpoint_write_dir(
 {
     struct buf lines;
     int64_t count;
+    unsigned bit = 1u << kind;
     mutex_lock(&mgr->checkpoint_mutex); /* before gathering: what is older is not written later */
+    /* Idle, a checkpoint costs nothing however many logs there are. */
+    if ((atomic_fetch_and(&dir->host.stale, ~bit) & bit) == 0) {
+        mutex_unlock(&mgr->checkpoint_mutex);
+        return ERR_OK;
+    }
     gather(mgr, dir, kind, &lines, &count);
     enum err err = write_text(dir, kind, &lines, count, false);
+    if (err != ERR_OK)
+        atomic_fetch_or(&dir->host.stale, bit);
     mutex_unlock(&mgr->checkpoint_mutex);
     buf_fini(&lines);
     return err;

@@ -177,6 +177,10 @@ log_dir_open(struct log_manager *mgr, struct managed_dir *dir, char *explanation
         return err;
     dir->host.dir_id = dir->id;
     read_clean(mgr, dir);
+    /* Before anything is written to a log: its syncs tell of what fails from here on. */
+    err = env_open_volume(mgr->env, dir->path, &dir->volume);
+    if (err != ERR_OK && err != ERR_UNSUPPORTED)
+        return err;
     return dir->clean ? ERR_OK : log_redo_load(mgr->env, dir->path, &dir->host.redo);
 }
 
@@ -185,6 +189,8 @@ log_dir_close(struct managed_dir *dir)
 {
     if (dir->lock != NULL)
         env_file_close(&dir->lock);
+    if (dir->volume != NULL)
+        env_file_close(&dir->volume);
     mem_free(dir->path);
     dir->path = NULL;
 }

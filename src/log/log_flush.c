@@ -123,7 +123,9 @@ flush_add_dirs(struct log *log, struct log_flush *flush)
         if (flush->dir_path == NULL)
             return ERR_NOMEM;
     }
-    if (log->parent_dirty) {
+    /* Many logs are made and then written to: one sync of what holds them serves all. */
+    if (log->parent_dirty && log->name_number > atomic_load(&log->host->names_synced)) {
+        flush->names_made = atomic_load(&log->host->names_made);
         flush->parent_path = mem_strdup(log->host->dir);
         if (flush->parent_path == NULL)
             return ERR_NOMEM;
@@ -200,7 +202,8 @@ log_flush_run(struct log_flush *flush)
     if (err == ERR_OK && flush->epochs_path != NULL)
         err = env_write_file_atomic(flush->env, flush->epochs_path,
             (struct bytes){(const uint8_t *)flush->epochs, flush->epochs_len});
-    if (err == ERR_OK && flush->dir_path != NULL)
+    /* Naming the epochs synced the directory. */
+    if (err == ERR_OK && flush->dir_path != NULL && flush->epochs_path == NULL)
         err = env_sync_dir(flush->env, flush->dir_path);
     if (err == ERR_OK && flush->parent_path != NULL)
         err = env_sync_dir(flush->env, flush->parent_path);
@@ -263,6 +266,14 @@ note_durable(struct log *log, const struct log_flush *flush)
     log->durable_position = flush->active_size;
 }
 
+static void
+note_names_synced(struct log_host *host, uint64_t made)
+{
+    uint64_t synced = atomic_load(&host->names_synced);
+    while (synced < made && !atomic_compare_exchange_weak(&host->names_synced, &synced, made))
+        ;
+}
+
 enum err
 log_flush_end(struct log *log, struct log_flush *flush, enum err result)
 {
@@ -273,10 +284,14 @@ log_flush_end(struct log *log, struct log_flush *flush, enum err result)
     }
     if (flush->epochs_path != NULL)
         log->epochs.version_written = flush->epochs_version;
+    if (flush->parent_path != NULL)
+        note_names_synced(log->host, flush->names_made);
     if (flush->truncations == log->truncations) {
         settle_segments(log, flush);
-        if (flush->offset > log_recovery_point(log))
+        if (flush->offset > log_recovery_point(log)) {
             atomic_store_explicit(&log->recovery_point, flush->offset, memory_order_release);
+            log_changed(log);
+        }
         note_durable(log, flush);
         log_journal_let_go(log);
     }

@@ -12,6 +12,9 @@
 #include "log/journal.h"
 #include "log/redo.h"
 
+/* A bit for each kind of checkpoint (log_manager_priv.h). */
+enum { LOG_HOST_STALE_ALL = 15 };
+
 struct log_host {
     /* Fixed. */
     const char *dir; /* the entry of log.dirs */
@@ -26,6 +29,9 @@ struct log_host {
     void (*delete_later)(struct log_host *host, const char *path, int64_t delay_ms);
     /* Any thread. */
     _Atomic bool offline; /* no log of this directory takes anything any more */
+    /* Directories of logs that were made in it, and how many of them a sync of it has covered. */
+    _Atomic uint64_t names_made, names_synced;
+    _Atomic unsigned stale; /* checkpoints that may have something new to say */
     _Atomic int64_t logs_recovered, bytes_scanned, bytes_truncated, logs_corrupt;
 };
 

@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "log/checkpoint.h"
 #include "log/log_manager_priv.h"
+#include "log/log_priv.h"
 
 enum {
     WORKERS_MAX = 4,
@@ -75,7 +76,8 @@ struct load {
     char *explanation;
     enum err err;
     enum log_checkpoint_kind kind;
-    _Atomic int64_t told_ms; /* when progress was told last */
+    struct settle_item *settle; /* owned */
+    _Atomic int64_t told_ms;    /* when progress was told last */
 };
 
 static bool
@@ -258,6 +260,7 @@ load_one(void *ctx, int32_t i)
         .high_watermark = item->high_watermark,
         .cleaned_end = item->cleaned_end > 0 ? item->cleaned_end : 0,
         .gaps_are_losses = log_dir_gaps_are_losses(item->dir),
+        .settle_later = item->dir->settle_later,
         .producer_expiration_ms = mgr->opts.producer_expiration_ms,
         .host = &item->dir->host,
     };
@@ -269,6 +272,20 @@ load_one(void *ctx, int32_t i)
     tell_progress(l);
 }
 
+/* What recovery found in many logs becomes durable at once. */
+static void
+settle_all(struct load *l, int32_t count)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < count; i++)
+        if (l->array[i]->log != NULL && l->array[i]->log->unsettled)
+            l->settle[n++] =
+                (struct settle_item){.dir = l->array[i]->dir, .log = l->array[i]->log, .place = i};
+    log_manager_settle(l->mgr, l->settle, n);
+    for (int32_t i = 0; i < n; i++)
+        l->array[l->settle[i].place]->err = l->settle[i].err;
+}
+
 static enum err
 open_all(struct load *l)
 {
@@ -276,12 +293,19 @@ open_all(struct load *l)
     int32_t count = (int32_t)HASH_COUNT(l->items), n = 0;
     atomic_store(&l->mgr->logs_to_load, count);
     l->array = mem_calloc((size_t)count + 1, sizeof(struct load_item *));
-    if (l->array == NULL)
+    l->settle = mem_calloc((size_t)count + 1, sizeof *l->settle);
+    if (l->array == NULL || l->settle == NULL)
         return ERR_NOMEM;
     HASH_ITER (hh, l->items, item, next) {
         l->array[n++] = item;
+        item->dir->log_count++;
     }
+    for (int d = 0; d < l->mgr->dir_count; d++)
+        l->mgr->dirs[d].settle_later =
+            l->mgr->dirs[d].volume != NULL && l->mgr->dirs[d].log_count > LOG_SETTLE_ALONE_MAX;
     enum err err = log_manager_parallel(l->mgr, count, load_one, l);
+    if (err == ERR_OK)
+        settle_all(l, count);
     for (int32_t i = 0; i < count && err == ERR_OK; i++) {
         struct managed_log *entry;
         item = l->array[i];
@@ -311,6 +335,7 @@ load_fini(struct load *l)
         mem_free(item);
     }
     mem_free(l->array);
+    mem_free(l->settle);
 }
 
 enum err

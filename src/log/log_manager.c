@@ -105,7 +105,8 @@ manager_new(const struct log_manager_opts *opts, struct log_manager **out)
         dir->host = (struct log_host){.dir = dir->path,
             .files = mgr->files,
             .failed = host_failed,
-            .delete_later = host_delete_later};
+            .delete_later = host_delete_later,
+            .stale = LOG_HOST_STALE_ALL};
         err = dir->path == NULL ? ERR_NOMEM : ERR_OK;
     }
     if (err != ERR_OK) {
@@ -188,91 +189,13 @@ log_manager_open(const struct log_manager_opts *opts, struct log_manager **out)
     return err;
 }
 
-struct closing {
-    struct log_manager *mgr;
-    struct closed_log *closed; /* what the checkpoints will say */
-    struct log **logs;
-    _Atomic bool *dirty; /* by directory */
-};
-
-static void
-close_one(void *ctx, int32_t i)
-{
-    struct closing *c = ctx;
-    struct closed_log *entry = &c->closed[i];
-    struct log *log = c->logs[i];
-    entry->recovery_point = log_recovery_point(log);
-    entry->start_offset = log_start_offset(log);
-    entry->segment_start = log->segments[0]->base_offset;
-    entry->high_watermark = log_high_watermark(log);
-    int64_t end = log_end_offset(log);
-    if (entry->cleaned_end > end)
-        entry->cleaned_end = end;
-    if (log_close(&log) == ERR_OK)
-        entry->recovery_point = end;
-    else
-        atomic_store(&c->dirty[entry->dir - c->mgr->dirs], true);
-}
-
-static void
-close_logs(struct closing *c)
-{
-    struct log_manager *mgr = c->mgr;
-    struct managed_log *entry, *next;
-    int32_t n = 0;
-    HASH_ITER (hh, mgr->logs, entry, next) {
-        c->closed[n].dir = entry->dir;
-        c->closed[n].cleaned_end = entry->cleaned_end;
-        snprintf(c->closed[n].key, LOG_KEY_SIZE, "%s", entry->key);
-        c->logs[n++] = entry->log;
-        HASH_DEL(mgr->logs, entry);
-        mem_free(entry);
-    }
-    if (mgr->metadata_log != NULL) {
-        c->closed[n].dir = &mgr->dirs[0];
-        c->closed[n].cleaned_end = -1;
-        snprintf(c->closed[n].key, LOG_KEY_SIZE, "%s-0", LOG_METADATA_TOPIC);
-        c->logs[n++] = mgr->metadata_log;
-        mgr->metadata_log = NULL;
-    }
-    if (log_manager_parallel(mgr, n, close_one, c) != ERR_OK)
-        for (int32_t i = 0; i < n; i++)
-            close_one(c, i);
-    for (int d = 0; d < mgr->dir_count; d++) {
-        struct managed_dir *dir = &mgr->dirs[d];
-        enum err err = atomic_load(&dir->host.offline) ? ERR_FAILED : ERR_OK;
-        for (int kind = 0; kind < LOG_CHECKPOINT_KIND_COUNT && err == ERR_OK; kind++)
-            err = log_checkpoint_write_closed(dir, (enum log_checkpoint_kind)kind, c->closed, n);
-        if (err != ERR_OK)
-            atomic_store(&c->dirty[d], true);
-    }
-}
-
 void
 log_manager_close(struct log_manager **out, int64_t broker_epoch)
 {
     struct log_manager *mgr = *out;
     if (mgr == NULL)
         return;
-    size_t count = (size_t)HASH_COUNT(mgr->logs) + 1;
-    struct closing c = {.mgr = mgr,
-        .closed = mem_calloc(count, sizeof *c.closed),
-        .logs = mem_calloc(count, sizeof(struct log *)),
-        .dirty = mem_calloc((size_t)mgr->dir_count, sizeof *c.dirty)};
-    if (c.closed != NULL && c.logs != NULL && c.dirty != NULL) {
-        close_logs(&c);
-        for (int d = 0; d < mgr->dir_count; d++) {
-            struct managed_dir *dir = &mgr->dirs[d];
-            if (atomic_load(&c.dirty[d]) || atomic_load(&dir->host.offline))
-                continue;
-            if (log_dir_write_clean(dir, broker_epoch) != ERR_OK)
-                diag_event(env_diag(mgr->env), DIAG_WARN, "log", "clean_marker_failed",
-                    DIAG_Z("dir", dir->path));
-        }
-    } /* else as after a crash */
-    mem_free(c.closed);
-    mem_free(c.logs);
-    mem_free((void *)c.dirty);
+    log_unload_all(mgr, broker_epoch);
     manager_free(mgr);
     *out = NULL;
 }
@@ -345,6 +268,7 @@ log_manager_add(
         mem_free(entry);
         return ERR_NOMEM;
     }
+    atomic_store(&dir->host.stale, LOG_HOST_STALE_ALL);
     *out = entry;
     return ERR_OK;
 }
@@ -463,12 +387,12 @@ put_away(struct log_manager *mgr, struct log **out, const char *suffix, bool rem
     struct managed_dir *dir = entry->dir;
     HASH_DEL(mgr->logs, entry);
     mem_free(entry);
+    dir->names_dirty = true;
+    atomic_store(&dir->host.stale, LOG_HOST_STALE_ALL);
     mutex_unlock(&mgr->mutex);
     enum err err = log_path_join(to, dir->path, name) ? ERR_OK : ERR_INVALID;
     if (err == ERR_OK && !atomic_load(&dir->host.offline)) {
         err = env_rename(mgr->env, log_dir_path(log), to);
-        if (err == ERR_OK)
-            err = env_sync_dir(mgr->env, dir->path);
         if (err == ERR_OK && remove)
             log_deletes_push(mgr, to, true, log->config.file_delete_delay_ms);
         if (err != ERR_OK && err != ERR_NOSPACE && !atomic_exchange(&dir->host.offline, true))
@@ -489,6 +413,23 @@ log_manager_stray(struct log_manager *mgr, struct log **log)
 {
     diag_event(env_diag(mgr->env), DIAG_WARN, "log", "stray", DIAG_Z("dir", log_dir_path(*log)));
     return put_away(mgr, log, "-stray", false);
+}
+
+void
+log_manager_sync_names(struct log_manager *mgr)
+{
+    for (int i = 0; i < mgr->dir_count; i++) {
+        struct managed_dir *dir = &mgr->dirs[i];
+        mutex_lock(&mgr->mutex);
+        bool dirty = dir->names_dirty;
+        dir->names_dirty = false;
+        mutex_unlock(&mgr->mutex);
+        if (!dirty || atomic_load(&dir->host.offline))
+            continue;
+        enum err err = env_sync_dir(mgr->env, dir->path);
+        if (err != ERR_OK && !atomic_exchange(&dir->host.offline, true))
+            host_failed(&dir->host, err);
+    }
 }
 
 void
@@ -543,6 +484,7 @@ log_manager_metadata_log(struct log_manager *mgr, const struct log_config *confi
         return err;
     mutex_lock(&mgr->mutex);
     mgr->metadata_log = log;
+    atomic_store(&dir->host.stale, LOG_HOST_STALE_ALL);
     mutex_unlock(&mgr->mutex);
     *out = log;
     return ERR_OK;

@@ -89,10 +89,12 @@ struct log *log_manager_find(struct log_manager *mgr, struct str topic, int32_t 
 MUST_USE enum err log_manager_create(struct log_manager *mgr, struct str topic, int32_t partition,
     struct uuid topic_id, const struct log_config *config, struct uuid dir_id, struct log **out);
 /* Renames to ...-delete and removes the files after file.delete.delay.ms. The log is freed: nobody
- * may use it any more. */
+ * may use it any more. The new name is durable after log_manager_sync_names. */
 MUST_USE enum err log_manager_delete(struct log_manager *mgr, struct log **log);
-/* Renames to ...-stray and lets go of it. */
+/* Renames to ...-stray and lets go of it; as above. */
 MUST_USE enum err log_manager_stray(struct log_manager *mgr, struct log **log);
+/* One sync a directory for all logs renamed since. Its failure takes the directory offline. */
+void log_manager_sync_names(struct log_manager *mgr);
 /* Every log but the metadata log; fn runs without the manager's lock and must not delete others. */
 void log_manager_each(struct log_manager *mgr, void (*fn)(void *ctx, struct log *log), void *ctx);
 int32_t log_manager_log_count(struct log_manager *mgr);

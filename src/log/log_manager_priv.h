@@ -19,6 +19,10 @@ struct managed_dir {
     char *path; /* owned */
     struct uuid id;
     struct env_file *lock;         /* owned */
+    struct env_file *volume;       /* owned; NULL: cannot be synced as a whole */
+    bool names_dirty;              /* logs were renamed, not synced; guarded by the mutex */
+    int32_t log_count;             /* found at the start */
+    bool settle_later;             /* those are made durable together */
     bool clean;                    /* stopped cleanly before this start */
     bool in_use;                   /* the last run was ours and did not end cleanly */
     bool checkpointed;             /* the recovery points could be read */
@@ -107,12 +111,29 @@ MUST_USE enum err log_dir_write_clean(struct managed_dir *dir, int64_t broker_ep
 MUST_USE enum err log_load_all(struct log_manager *mgr, char *explanation);
 MUST_USE enum err log_manager_add(
     struct log_manager *mgr, struct managed_dir *dir, struct log *log, struct managed_log **out);
+/* Closes all logs and writes the checkpoints and the clean markers. */
+void log_unload_all(struct log_manager *mgr, int64_t broker_epoch);
 /* What recovery may take for granted about the logs of a directory. */
 bool log_dir_gaps_are_losses(const struct managed_dir *dir);
 
 /* Runs fn(ctx, i) for each i below count, side by side when the manager has a pool. */
 MUST_USE enum err log_manager_parallel(
     struct log_manager *mgr, int32_t count, void (*fn)(void *ctx, int32_t i), void *ctx);
+
+/* ---- log_settle.c ---- */
+
+/* Up to so many logs sync their own files: a volume may have much that is not ours to write. */
+enum { LOG_SETTLE_ALONE_MAX = 4 };
+
+struct settle_item {
+    struct managed_dir *dir; /* with a volume */
+    struct log *log;
+    bool dirty;    /* the caller's */
+    int32_t place; /* the caller's */
+    enum err err;  /* OK, or nothing is done to it; then what came of it */
+};
+/* Makes the logs durable up to their ends. They are in nobody else's hands. */
+void log_manager_settle(struct log_manager *mgr, struct settle_item *items, int32_t count);
 
 /* ---- log_checkpoints.c ---- */
 
@@ -125,7 +146,7 @@ MUST_USE enum err log_checkpoint_write_dir(
 struct closed_log {
     struct managed_dir *dir;
     char key[LOG_KEY_SIZE];
-    int64_t recovery_point, start_offset, segment_start, high_watermark, cleaned_end;
+    int64_t recovery_point, start_offset, segment_start, high_watermark, end_offset, cleaned_end;
 };
 /* What was read is what would be written: the file stays as it is until something changes. */
 void log_checkpoint_take_as_written(

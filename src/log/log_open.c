@@ -289,6 +289,7 @@ log_new(const struct log_open_opts *opts, struct log **out)
     log->home.env = log->env;
     log->home.files = log->host->files;
     log->home.config = &log->config;
+    log->home.settle_later = opts->settle_later;
     log->corrupt_offset = -1;
     log->txn_rebuild_from = INT64_MAX;
     log->flushed_ms = env_now_ms(log->env);
@@ -306,6 +307,7 @@ find_files(struct log *log, struct listing *l, const struct log_open_opts *opts)
     if (err == ERR_NOTFOUND) {
         err = env_mkdir(log->env, log->home.dir);
         log->parent_dirty = true;
+        log->name_number = atomic_fetch_add(&log->host->names_made, 1) + 1;
         log->dir_dirty = true;
     } else if (err == ERR_OK && l->unfinished) {
         mem_free(l->files);
@@ -413,8 +415,12 @@ settle_offsets(struct log *log, const struct log_open_opts *opts)
         if (err != ERR_OK)
             return err;
     }
+    bool written = !epoch_cache_is_dirty(&log->epochs);
     epoch_cache_truncate_end(&log->epochs, log_end_offset(log));
+    if (written) /* epochs without records stay in the file until there is something to say */
+        log->epochs.version_written = log->epochs.version;
     epoch_cache_truncate_start(&log->epochs, log_start_offset(log));
+    log_changed(log);
     return ERR_OK;
 }
 
@@ -438,8 +444,13 @@ open_files(struct log *log, const struct log_open_opts *opts)
         err = log_producers_load(log); /* also rebuilds the transaction indexes */
         log->txn_rebuild_from = INT64_MAX;
         /* Empty ones have nothing to lose, but what was cut off must be gone before new data. */
-        if (err == ERR_OK && (log_end_offset(log) > 0 || log_active(log)->dirty_file != NULL))
-            err = log_flush_now(log);
+        if (err == ERR_OK && (log_end_offset(log) > 0 || log_active(log)->dirty_file != NULL)) {
+            log->unsettled = log->home.settle_later;
+            if (!log->unsettled)
+                err = log_flush_now(log);
+        }
+        if (err == ERR_OK && !log->unsettled)
+            err = log_unsynced_marker_clear(log);
     }
     return err;
 }
@@ -458,8 +469,12 @@ log_open(const struct log_open_opts *opts, struct log **out)
         return err;
     }
     /* Most logs are idle; descriptors are for those that are not. */
-    for (int32_t i = 0; i < log->segment_count; i++)
+    for (int32_t i = 0; i < log->segment_count; i++) {
         segment_let_go(log->segments[i]);
+        /* That volume is open since before anything was written here: its sync tells of errors. */
+        if (log->unsettled && log->segments[i]->dirty_file != NULL)
+            env_file_close(&log->segments[i]->dirty_file);
+    }
     log_durable_reset(log);
     log_check(log);
     *out = log;
@@ -492,9 +507,10 @@ create_missing_index(struct log *log)
     return segment_index_create(seg);
 }
 
-static enum err
-close_files(struct log *log)
+enum err
+log_close_begin(struct log *log, bool *dirty)
 {
+    ASSERT(!log->flushing);
     enum err err = log_state(log) == LOG_FAILED ? ERR_FAILED : ERR_OK;
     bool corrupt = atomic_load(&log->state) == LOG_CORRUPT;
     /* A corrupt log's files are evidence: they stay as they are. */
@@ -504,10 +520,18 @@ close_files(struct log *log)
         err = create_missing_index(log);
     if (err == ERR_OK && !corrupt && log->producers != NULL)
         err = log_snapshot_write(log, log_end_offset(log));
-    if (err == ERR_OK && !corrupt && epoch_cache_is_dirty(&log->epochs))
+    if (err == ERR_OK && !corrupt && epoch_cache_has_news(&log->epochs, log_end_offset(log)))
         log->dir_dirty = true;
-    if (err == ERR_OK && log_flush_needed(log))
-        err = log_flush_now(log);
+    const struct segment_index_state *index = log_active(log)->index;
+    *dirty = log_flush_needed(log) || index[SEGMENT_INDEX_OFFSET].unsynced ||
+             index[SEGMENT_INDEX_TIME].unsynced;
+    return err;
+}
+
+enum err
+log_close_sync(struct log *log)
+{
+    enum err err = log_flush_needed(log) ? log_flush_now(log) : ERR_OK;
     if (err == ERR_OK)
         err = sync_index(log_active(log), SEGMENT_INDEX_OFFSET);
     if (err == ERR_OK)
@@ -518,8 +542,10 @@ close_files(struct log *log)
 enum err
 log_close(struct log **log)
 {
-    ASSERT(!(*log)->flushing);
-    enum err err = close_files(*log);
+    bool dirty;
+    enum err err = log_close_begin(*log, &dirty);
+    if (err == ERR_OK && dirty)
+        err = log_close_sync(*log);
     log_free(*log);
     *log = NULL;
     return err;

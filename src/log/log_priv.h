@@ -53,8 +53,12 @@ struct log {
     int64_t roll_jitter_ms;
     int64_t flushed_ms; /* monotonic, of the last flush */
     uint64_t truncations;
+    uint64_t name_number; /* with parent_dirty: host->names_made when it was made */
     bool dir_dirty, parent_dirty, metadata_dirty; /* not synced yet */
     bool flushing;
+    bool unsettled;    /* log_manager_settle has something to sync */
+    bool epochs_aside; /* log_settle.c: written, but under another name */
+    bool was_unsynced; /* the marker of a failed sync goes once all is durable */
     /* What a flush made durable, in the journal or in the segments: the end of it in the segment
      * that was active then. */
     int64_t durable_offset, durable_segment, durable_position;
@@ -105,6 +109,16 @@ void log_durable_reset(struct log *log);
 void log_journal_let_go(struct log *log);
 void log_set_start(struct log *log, int64_t start_offset);
 
+/* What a checkpoint says of the log may have changed. */
+static inline void
+log_changed(struct log *log)
+{
+    /* The number was stored before: whoever clears the bits then reads it, or sees them set. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&log->host->stale, memory_order_relaxed) != LOG_HOST_STALE_ALL)
+        atomic_store_explicit(&log->host->stale, LOG_HOST_STALE_ALL, memory_order_relaxed);
+}
+
 /* ---- log_producers.c ---- */
 
 MUST_USE enum err log_producers_load(struct log *log); /* no-op when loaded */
@@ -134,7 +148,15 @@ MUST_USE enum err log_corrupt_marker_clear(struct log *log);
 /* Fills the epoch cache from the headers of all batches. */
 MUST_USE enum err log_epochs_rebuild(struct log *log);
 
+/* Once everything is durable. */
+MUST_USE enum err log_unsynced_marker_clear(struct log *log);
+
 /* ---- log_open.c ---- */
+
+/* The first half of log_close: all is written; *dirty when something is not durable yet. */
+MUST_USE enum err log_close_begin(struct log *log, bool *dirty);
+/* The second half for one log by itself. */
+MUST_USE enum err log_close_sync(struct log *log);
 
 /* Removes data files whose base offset is above the last segment's: those that CORRUPT hid. */
 MUST_USE enum err log_remove_hidden(struct log *log);

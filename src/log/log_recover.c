@@ -147,10 +147,13 @@ has_unsynced_marker(struct log *log)
     return log_file_in(log, path, LOG_UNSYNCED_FILE) && env_stat(log->env, path, &st) == ERR_OK;
 }
 
-static enum err
-clear_unsynced_marker(struct log *log)
+enum err
+log_unsynced_marker_clear(struct log *log)
 {
     char path[LOG_PATH_MAX];
+    if (!log->was_unsynced)
+        return ERR_OK;
+    log->was_unsynced = false;
     if (!log_file_in(log, path, LOG_UNSYNCED_FILE))
         return ERR_INVALID;
     return env_unlink(log->env, path);
@@ -166,6 +169,14 @@ scan_segment(struct recovery *r, struct log_segment *seg, int64_t *position)
     struct batch_view batch;
     int64_t at = *position;
     enum err err = segment_scan_begin(&scan, seg, at);
+    /* The sync of a volume tells of all that fails from when we opened it, not of what failed
+     * before and was told to another. */
+    if (err == ERR_OK && r->log->home.settle_later && !r->rewrite)
+        err = env_check_written(scan.file);
+    if (err == ERR_IO) {
+        segment_scan_end(&scan);
+        return log_fail(r->log, err);
+    }
     while (err == ERR_OK) {
         err = segment_scan_next(&scan, &batch, &at);
         if (err == ERR_OK && (!batch_crc_ok(&batch) || batch.base_offset < r->expected ||
@@ -461,7 +472,7 @@ recovery_sync(struct log *log, int32_t first)
 {
     for (int32_t i = first; i < log->segment_count; i++) {
         struct log_segment *seg = log->segments[i];
-        if (seg->dirty_file == NULL && seg->size_bytes > 0) {
+        if (!log->home.settle_later && seg->dirty_file == NULL && seg->size_bytes > 0) {
             enum err err = segment_file(seg, &seg->dirty_file);
             if (err != ERR_OK)
                 return err;
@@ -472,12 +483,13 @@ recovery_sync(struct log *log, int32_t first)
     /* What was created just before a kill is in the page cache only, names included. */
     log->dir_dirty = true;
     log->parent_dirty = true;
+    log->name_number = atomic_fetch_add(&log->host->names_made, 1) + 1;
     log->metadata_dirty = true;
     return ERR_OK;
 }
 
-enum err
-log_recover(struct log *log, const struct log_recover_opts *opts)
+static enum err
+recover_from(struct log *log, const struct log_recover_opts *opts)
 {
     struct recovery r = {.log = log, .opts = *opts, .rewrite = has_unsynced_marker(log)};
     r.gaps_are_losses =
@@ -502,9 +514,29 @@ log_recover(struct log *log, const struct log_recover_opts *opts)
     atomic_fetch_add(&log->host->bytes_scanned, r.bytes);
     atomic_fetch_add(&log->host->logs_recovered, 1);
     err = check_epochs(log);
-    if (err == ERR_OK)
-        err = recovery_sync(log, first);
-    return err == ERR_OK && r.rewrite ? clear_unsynced_marker(log) : err;
+    log->was_unsynced = r.rewrite;
+    return err == ERR_OK ? recovery_sync(log, first) : err;
+}
+
+enum err
+log_recover(struct log *log, const struct log_recover_opts *opts)
+{
+    int32_t old_count = log->epochs.count;
+    bool written = !epoch_cache_is_dirty(&log->epochs);
+    struct epoch_entry *old = NULL;
+    if (old_count > 0) {
+        old = mem_alloc((size_t)old_count * sizeof *old);
+        if (old == NULL)
+            return ERR_NOMEM;
+        memcpy(old, log->epochs.entries, (size_t)old_count * sizeof *old);
+    }
+    enum err err = recover_from(log, opts);
+    /* Mostly the records say what the file said. */
+    if (err == ERR_OK && written &&
+        epoch_cache_same(&log->epochs, old, old_count, log_end_offset(log)))
+        log->epochs.version_written = log->epochs.version;
+    mem_free(old);
+    return err;
 }
 
 enum err

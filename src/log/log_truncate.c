@@ -22,6 +22,7 @@ end_lowered(struct log *log, int64_t end)
     if (log_start_offset(log) > end)
         atomic_store(&log->start_offset, end);
     atomic_store_explicit(&log->end_offset, end, memory_order_release);
+    log_changed(log);
     epoch_cache_truncate_end(&log->epochs, end);
     return log_producers_truncate(log, end);
 }
@@ -122,6 +123,7 @@ log_truncate_fully(struct log *log, int64_t offset)
     atomic_store(&log->high_watermark, offset);
     atomic_store(&log->recovery_point, offset);
     atomic_store(&log->size_bytes, 0);
+    log_changed(log);
     log_check(log);
     return ERR_OK;
 }

@@ -31,6 +31,7 @@ struct segment_home {
     char *dir; /* the log's */
     struct file_cache *files;
     const struct log_config *config;
+    bool settle_later; /* all is synced before anything is appended (log/log.h) */
 };
 
 enum segment_index { SEGMENT_INDEX_OFFSET, SEGMENT_INDEX_TIME, SEGMENT_INDEX_COUNT };

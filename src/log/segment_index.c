@@ -278,13 +278,17 @@ segment_index_truncate(struct log_segment *seg, enum segment_index which, uint32
         return ERR_OK;
     }
     struct env_file *file;
-    enum err err = index_file(seg, which, true, &file);
+    enum err err = index_file(seg, which, false, &file);
+    if (err == ERR_NOTFOUND && count == 0) {
+        segment_index_start(seg, which);
+        return ERR_OK;
+    }
     if (err != ERR_OK)
         return err;
     err = env_truncate(file, (int64_t)count * segment_index_entry_size(which));
     /* Entries of a history that is gone must not come back after a power cut: they would look just
      * like good ones. */
-    if (err == ERR_OK)
+    if (err == ERR_OK && !seg->home->settle_later)
         err = env_sync(file);
     env_file_close(&file);
     if (err != ERR_OK)

@@ -169,7 +169,8 @@ segment_trust_indexes(struct log_segment *seg, int64_t offset, int64_t *scan_pos
     uint32_t count = 0, time_count = 0;
     int64_t position = 0, covered = seg->base_offset - 1;
     enum err err = segment_index_load(seg, SEGMENT_INDEX_OFFSET);
-    if (err == ERR_OK)
+    /* A scan from the beginning makes the time index again: it need not be right, or be at all. */
+    if (err == ERR_OK && seg->index[SEGMENT_INDEX_OFFSET].count > 0)
         err = segment_index_load(seg, SEGMENT_INDEX_TIME);
     if (err == ERR_OK)
         err = trusted_count(seg, SEGMENT_INDEX_OFFSET, offset, &count);
@@ -196,7 +197,8 @@ segment_trust_indexes(struct log_segment *seg, int64_t offset, int64_t *scan_pos
             covered = view.base_offset - 1;
         }
     }
-    err = trusted_count(seg, SEGMENT_INDEX_TIME, covered, &time_count);
+    if (position > 0)
+        err = trusted_count(seg, SEGMENT_INDEX_TIME, covered, &time_count);
     if (err == ERR_OK)
         err = segment_index_truncate(seg, SEGMENT_INDEX_OFFSET, count);
     if (err == ERR_OK)

@@ -126,6 +126,12 @@ env_sync(struct env_file *file)
 }
 
 enum err
+env_check_written(struct env_file *file)
+{
+    return file->ops->check_written(file);
+}
+
+enum err
 env_truncate(struct env_file *file, int64_t size_bytes)
 {
     ASSERT(size_bytes >= 0);
@@ -185,6 +191,12 @@ enum err
 env_sync_dir(struct env *env, const char *path)
 {
     return env->ops->sync_dir(env, path);
+}
+
+enum err
+env_open_volume(struct env *env, const char *dir, struct env_file **out)
+{
+    return env->ops->open_volume(env, dir, out);
 }
 
 enum err

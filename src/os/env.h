@@ -86,6 +86,9 @@ MUST_USE enum err env_write_at(struct env_file *file, int64_t position, struct b
 MUST_USE enum err env_writev_at(
     struct env_file *file, int64_t position, const struct bytes *parts, int count);
 MUST_USE enum err env_sync(struct env_file *file); /* data and what is needed to read it back */
+/* IO when the system could not bring something to the disk that was written to the file earlier, by
+ * a process that ended before it was told. Writes nothing, waits only for what is under way. */
+MUST_USE enum err env_check_written(struct env_file *file);
 MUST_USE enum err env_truncate(struct env_file *file, int64_t size_bytes);
 /* Reserves blocks up to size_bytes; file size as seen by stat does not change. UNSUPPORTED is an
  * ordinary answer. */
@@ -104,6 +107,10 @@ MUST_USE enum err env_rmdir(struct env *env, const char *path);
 MUST_USE enum err env_remove_tree(struct env *env, const char *path); /* NOTFOUND is OK */
 /* Makes creations, renames and removals in the directory durable. */
 MUST_USE enum err env_sync_dir(struct env *env, const char *path);
+/* The file system that a directory lies in, as a file that can only be synced: what anybody wrote
+ * or named there before is durable then, and a write that failed after the open is an error.
+ * UNSUPPORTED where the system does not promise that. */
+MUST_USE enum err env_open_volume(struct env *env, const char *dir, struct env_file **out);
 /* Calls fn for each name except . and .., sorted bytewise. fn returning false stops. */
 MUST_USE enum err env_list_dir(
     struct env *env, const char *path, bool (*fn)(void *ctx, const char *name), void *ctx);

@@ -20,6 +20,7 @@ struct env_ops {
     enum err (*unlink)(struct env *env, const char *path);
     enum err (*rmdir)(struct env *env, const char *path);
     enum err (*sync_dir)(struct env *env, const char *path);
+    enum err (*open_volume)(struct env *env, const char *dir, struct env_file **out);
     enum err (*list_dir)(
         struct env *env, const char *path, bool (*fn)(void *ctx, const char *name), void *ctx);
     enum err (*lock_file)(struct env *env, const char *path, struct env_file **out);
@@ -38,7 +39,8 @@ struct env_file_ops {
         struct env_file *file, int64_t position, void *data, size_t len, size_t *n);
     enum err (*writev_at)(
         struct env_file *file, int64_t position, const struct bytes *parts, int count);
-    enum err (*sync)(struct env_file *file);
+    enum err (*sync)(struct env_file *file); /* of a volume: the only one but free and fd */
+    enum err (*check_written)(struct env_file *file);
     enum err (*truncate)(struct env_file *file, int64_t size_bytes);
     enum err (*preallocate)(struct env_file *file, int64_t size_bytes);
     enum err (*size)(struct env_file *file, int64_t *out);
@@ -70,6 +72,7 @@ enum err file_real_rename(struct env *env, const char *from, const char *to);
 enum err file_real_unlink(struct env *env, const char *path);
 enum err file_real_rmdir(struct env *env, const char *path);
 enum err file_real_sync_dir(struct env *env, const char *path);
+enum err file_real_open_volume(struct env *env, const char *dir, struct env_file **out);
 enum err file_real_list_dir(
     struct env *env, const char *path, bool (*fn)(void *ctx, const char *name), void *ctx);
 enum err file_real_lock(struct env *env, const char *path, struct env_file **out);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -169,6 +170,15 @@ file_real_sync(struct env_file *file)
 }
 
 static enum err
+file_real_check_written(struct env_file *file)
+{
+    /* Of all calls that tell of earlier write errors this is the one that starts no writing. */
+    return sync_file_range(file_of(file)->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) == 0
+               ? ERR_OK
+               : os_err_of(errno);
+}
+
+static enum err
 file_real_truncate(struct env_file *file, int64_t size_bytes)
 {
     int r;
@@ -211,6 +221,7 @@ static const struct env_file_ops file_real_ops = {
     .read_at_cached = file_real_read_at_cached,
     .writev_at = file_real_writev_at,
     .sync = file_real_sync,
+    .check_written = file_real_check_written,
     .truncate = file_real_truncate,
     .preallocate = file_real_preallocate,
     .size = file_real_size,
@@ -322,6 +333,73 @@ file_real_sync_dir(struct env *env, const char *path)
     close(fd);
     return err;
 }
+
+/* ---- volumes ---- */
+
+static enum err
+volume_real_sync(struct env_file *file)
+{
+    return file_of(file)->no_sync || syncfs(file_of(file)->fd) == 0 ? ERR_OK : os_err_of(errno);
+}
+
+static const struct env_file_ops volume_real_ops = {
+    .free = file_real_free,
+    .sync = volume_real_sync,
+    .fd = file_real_fd,
+};
+
+/* File systems that keep their own blocks. Others pass a sync on as they please (overlays, FUSE,
+ * the network), and not always what came of it. */
+static bool
+volume_is_trusted(int fd)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    switch (fs.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case TMPFS_MAGIC: return true;
+    default: return false;
+    }
+}
+
+/* Before 5.8 syncfs says nothing of writes that failed. */
+static bool
+kernel_tells_of_failed_writes(void)
+{
+    struct utsname name;
+    int major, minor;
+    return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 8));
+}
+
+enum err
+file_real_open_volume(struct env *env, const char *dir, struct env_file **out)
+{
+    struct file_real *file = mem_calloc(1, sizeof *file);
+    if (file == NULL)
+        return ERR_NOMEM;
+    file->file.ops = &volume_real_ops;
+    atomic_init(&file->file.refs, 1);
+    file->no_sync = env_real_no_sync(env);
+    file->fd = open_retry(dir, O_RDONLY | O_DIRECTORY, 0);
+    enum err err = file->fd < 0 ? os_err_of(errno) : ERR_OK;
+    if (err == ERR_OK && !(volume_is_trusted(file->fd) && kernel_tells_of_failed_writes())) {
+        close(file->fd);
+        err = ERR_UNSUPPORTED;
+    }
+    if (err != ERR_OK) {
+        mem_free(file);
+        return err;
+    }
+    *out = &file->file;
+    return ERR_OK;
+}
+
+/* ---- lists ---- */
 
 static int
 dir_is_name(const struct dirent *entry)

@@ -255,6 +255,7 @@ static const struct env_file_ops memory_file_ops = {
     .read_at_cached = file_read_at,
     .writev_at = file_writev_at,
     .sync = file_sync,
+    .check_written = file_sync,
     .truncate = file_truncate,
     .preallocate = file_preallocate,
     .size = file_size,
@@ -479,6 +480,15 @@ memory_sync_dir(struct env *env, const char *path)
     struct env_stat st;
     enum err err = memory_stat(env, path, &st);
     return err == ERR_OK && st.kind != ENV_KIND_DIR ? ERR_NOTFOUND : err;
+}
+
+enum err
+memory_open_volume(struct env *env, const char *dir, struct env_file **out)
+{
+    (void)env;
+    (void)dir;
+    (void)out;
+    return ERR_UNSUPPORTED; /* nothing to gain */
 }
 
 /* The names of a directory, one after the other with their NULs; fn may use the file system. */

@@ -30,6 +30,7 @@ enum err memory_rename(struct env *env, const char *from, const char *to);
 enum err memory_unlink(struct env *env, const char *path);
 enum err memory_rmdir(struct env *env, const char *path);
 enum err memory_sync_dir(struct env *env, const char *path);
+enum err memory_open_volume(struct env *env, const char *dir, struct env_file **out);
 enum err memory_list_dir(
     struct env *env, const char *path, bool (*fn)(void *ctx, const char *name), void *ctx);
 enum err memory_lock(struct env *env, const char *path, struct env_file **out);

@@ -285,6 +285,7 @@ sim_host_new(struct sim *sim, const char *name, const char *ip, struct sim_host 
     disk_init(&host->disk);
     host->can_preallocate = sim_below(sim, 4) != 0;
     host->rng_env = sim_random(sim);
+    host->can_sync_volumes = host->rng_env % 4 != 0;
     host->port_next = 32768;
     list_push(&sim->hosts, &host->link);
     *out = host;

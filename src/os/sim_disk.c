@@ -331,6 +331,34 @@ disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir, uint64_t before)
     }
 }
 
+void
+disk_sync_all(struct sim_disk *disk, uint64_t before)
+{
+    LIST_FOREACH (&disk->inodes, at)
+        inode_sync(LIST_ENTRY(at, struct sim_inode, link), before);
+    LIST_FOREACH (&disk->pending, at) {
+        struct sim_dir_op *op = LIST_ENTRY(at, struct sim_dir_op, link);
+        if (op->number >= before)
+            break;
+        dir_op_apply(op);
+        dir_op_free(op);
+    }
+}
+
+void
+disk_sync_some(struct sim_disk *disk, uint64_t before, bool crashed, struct sim *sim)
+{
+    LIST_FOREACH (&disk->inodes, at) {
+        struct sim_inode *inode = LIST_ENTRY(at, struct sim_inode, link);
+        if (list_empty(&inode->pending))
+            continue;
+        if (sim_below(sim, 2) == 0)
+            inode_sync(inode, before);
+        else if (!crashed)
+            inode_sync_lost(inode, before);
+    }
+}
+
 /* ---- paths ---- */
 
 /* The next component of *path into name; false at the end. */

@@ -210,6 +210,13 @@ sim_file_sync(struct env_file *file)
 }
 
 static enum err
+sim_file_check_written(struct env_file *file)
+{
+    /* Here a failed sync is always told to whoever asked for it. */
+    return file_of(file)->env->dead ? ERR_FAILED : ERR_OK;
+}
+
+static enum err
 sim_file_truncate(struct env_file *file, int64_t size_bytes)
 {
     struct sim_file *f = file_of(file);
@@ -261,9 +268,36 @@ static const struct env_file_ops sim_file_ops = {
     .read_at_cached = sim_file_read_at_cached,
     .writev_at = sim_file_writev_at,
     .sync = sim_file_sync,
+    .check_written = sim_file_check_written,
     .truncate = sim_file_truncate,
     .preallocate = sim_file_preallocate,
     .size = sim_file_size,
+    .fd = sim_file_fd,
+};
+
+/* ---- volumes ---- */
+
+static enum err
+sim_volume_sync(struct env_file *file)
+{
+    struct sim_file *f = file_of(file);
+    struct sim_host *host = f->env->host;
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_SYNC);
+    uint64_t before = host->disk.write_next;
+    trace_disk(f->env, 11, f->inode, fate.err);
+    sim_pool_wait(f->env);
+    if (f->env->dead)
+        return ERR_FAILED;
+    if (fate.err == ERR_OK || (fate.crash_after && fate.effect && !fate.partial))
+        disk_sync_all(&host->disk, before);
+    else if (fate.partial || !fate.crash_after) /* some of it, in the order of the disk */
+        disk_sync_some(&host->disk, before, fate.crash_after, host->sim);
+    return sim_fate_end(f->env, &fate);
+}
+
+static const struct env_file_ops sim_volume_ops = {
+    .free = sim_file_free,
+    .sync = sim_volume_sync,
     .fd = sim_file_fd,
 };
 
@@ -419,6 +453,29 @@ sim_env_sync_dir(struct env *base, const char *path)
 }
 
 static enum err
+sim_env_open_volume(struct env *base, const char *dir, struct env_file **out)
+{
+    struct sim_env *env = env_of(base);
+    struct sim_inode *inode = NULL;
+    if (env->dead)
+        return ERR_FAILED;
+    if (!env->host->can_sync_volumes)
+        return ERR_UNSUPPORTED;
+    enum err err = disk_find(&env->host->disk, dir, &inode);
+    if (err != ERR_OK)
+        return err;
+    struct sim_file *file = sim_alloc(sizeof *file);
+    file->file.ops = &sim_volume_ops;
+    atomic_init(&file->file.refs, 1);
+    file->env = env;
+    file->inode = inode;
+    inode->refs++;
+    env->file_count++;
+    *out = &file->file;
+    return ERR_OK;
+}
+
+static enum err
 sim_env_list_dir(
     struct env *base, const char *path, bool (*fn)(void *ctx, const char *name), void *ctx)
 {
@@ -535,6 +592,7 @@ static const struct env_ops sim_env_ops = {
     .unlink = sim_env_unlink,
     .rmdir = sim_env_rmdir,
     .sync_dir = sim_env_sync_dir,
+    .open_volume = sim_env_open_volume,
     .list_dir = sim_env_list_dir,
     .lock_file = sim_env_lock_file,
     .disk_space = sim_env_disk_space,

@@ -118,6 +118,11 @@ enum err disk_unlink(struct sim_disk *disk, const char *path, enum env_kind kind
 enum err disk_rename(struct sim_disk *disk, const char *from, const char *to);
 /* Of what is pending only what has a lower number than `before`: what was there when it began. */
 void disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir, uint64_t before);
+/* Everything, as disk_sync_dir. */
+void disk_sync_all(struct sim_disk *disk, uint64_t before);
+/* A sync of everything that did not get to its end: the data of some files is on the disk. Of the
+ * others it waits on when the host crashed in the middle, or is lost to clean pages. */
+void disk_sync_some(struct sim_disk *disk, uint64_t before, bool crashed, struct sim *sim);
 void disk_unlock_all(struct sim_disk *disk);
 int64_t disk_used_bytes(const struct sim_disk *disk);
 void disk_power_cut(struct sim_disk *disk, struct sim *sim);
@@ -153,6 +158,7 @@ struct sim_host {
     struct sim_env *env; /* the present life, or NULL */
     struct sim_disk disk;
     bool can_preallocate;
+    bool can_sync_volumes;
     struct sim_disk_faults faults;
     struct {
         uint64_t nth; /* 0: off */

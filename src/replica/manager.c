@@ -515,6 +515,7 @@ replica_manager_apply(
                 mgr, image, change->after, change->partitions, change->partition_count);
         }
     }
+    log_manager_sync_names(mgr->opts.logs);
     apply_configs(mgr, delta, image);
 }
 
@@ -567,6 +568,7 @@ stray_unplaced(struct replica_manager *mgr, const struct meta_image *image)
             diag_event(env_diag(mgr->opts.env), DIAG_ERROR, "replica", "stray_failed");
     }
     mem_free(list.logs);
+    log_manager_sync_names(mgr->opts.logs);
     return ERR_OK;
 }
 

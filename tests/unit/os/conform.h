@@ -40,6 +40,7 @@ void a_lock_excludes_until_closed(void **state);
 void small_files_are_replaced_whole(void **state);
 void clocks_and_chance_are_sane(void **state);
 void disk_space_is_told(void **state);
+void a_volume_is_synced_whole_or_refused(void **state);
 /* loops (conform_loops.c) */
 void tasks_run_in_order_of_posting(void **state);
 void deferred_tasks_run_after_the_turn(void **state);
@@ -71,7 +72,8 @@ void sendfile_past_the_end_is_truncated(void **state);
         CONFORM_TEST(directories_are_made_listed_and_removed),                                  \
         CONFORM_TEST(rename_replaces_and_refuses), CONFORM_TEST(a_lock_excludes_until_closed),  \
         CONFORM_TEST(small_files_are_replaced_whole), CONFORM_TEST(clocks_and_chance_are_sane), \
-        CONFORM_TEST(disk_space_is_told), CONFORM_TEST(tasks_run_in_order_of_posting),          \
+        CONFORM_TEST(disk_space_is_told), CONFORM_TEST(a_volume_is_synced_whole_or_refused),    \
+        CONFORM_TEST(tasks_run_in_order_of_posting),                                            \
         CONFORM_TEST(deferred_tasks_run_after_the_turn),                                        \
         CONFORM_TEST(a_task_posted_from_another_loop_arrives),                                  \
         CONFORM_TEST(timers_fire_in_order_and_never_early),                                     \

@@ -301,3 +301,21 @@ disk_space_is_told(void **state)
     assert_true(total > 0);
     assert_true(usable >= 0 && usable <= total);
 }
+
+void
+a_volume_is_synced_whole_or_refused(void **state)
+{
+    struct world *w = *state;
+    struct env_file *volume = NULL;
+    enum err err = env_open_volume(w->env, w->dir, &volume);
+    assert_true(err == ERR_OK || err == ERR_UNSUPPORTED);
+    if (err == ERR_UNSUPPORTED)
+        return;
+    struct env_file *file = file_make(w, "v");
+    assert_int_equal(env_write_at(file, 0, (struct bytes){(const uint8_t *)"abc", 3}), ERR_OK);
+    assert_int_equal(env_check_written(file), ERR_OK);
+    assert_int_equal(env_sync(volume), ERR_OK);
+    assert_int_equal(env_check_written(file), ERR_OK);
+    env_file_close(&file);
+    env_file_close(&volume);
+}
