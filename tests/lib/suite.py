@@ -120,10 +120,13 @@ def run(path, args, prepare, run_one, properties):
             report.tell(group, results, seconds, ", second try")
         number, failed = report.number, report.failed
         for server in servers.values():
+            if kind == "apache":  # may take its time to stop; that is not what is judged
+                server.close()
+                continue
             died = not server.alive()
             tail = server.log_tail()
             code = server.stop()
-            if kind == "moldau" and (died or code not in (None, 0)):
+            if died or code not in (None, 0):
                 failed += 1
                 print(f"not ok {number + 1} - the node ends well\n# exit code {code}\n{shown(tail)}")
             server.close()

@@ -24,7 +24,7 @@ def build():
         source = os.path.join(directory, "package/deps/librdkafka")
         env.run("./configure", "--disable-gssapi", "--disable-curl", cwd=source, timeout_s=300)
         for part, target in (("src", "all"), ("src-cpp", "all"), ("tests", "build")):
-            env.run("make", "-j2", "-C", part, target, cwd=source, timeout_s=900)
+            env.run("make", "-j2", "-C", part, target, cwd=source, timeout_s=1800)
     env.need("npm", "make", "cc", "c++")
     return os.path.join(env.once("librdkafka_suite", make), "package/deps/librdkafka/tests")
 
