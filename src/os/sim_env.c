@@ -57,8 +57,8 @@ fate_ppm(const struct sim_disk_faults *faults, enum sim_op op)
     case SIM_OP_READ: return faults->read_error_ppm;
     case SIM_OP_WRITE: return faults->write_error_ppm;
     case SIM_OP_SYNC: return faults->sync_error_ppm;
-    case SIM_OP_OPEN:
-    case SIM_OP_RENAME:
+    case SIM_OP_OPEN: return faults->open_error_ppm;
+    case SIM_OP_RENAME: return faults->rename_error_ppm;
     case SIM_OP_ANY: return 0;
     }
     UNREACHABLE();

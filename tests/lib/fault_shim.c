@@ -1,5 +1,6 @@
-/* tests/lib/fault_shim.c - LD_PRELOAD for a node under test: system calls on files fail on demand, and the clock
- * is wrong. The test writes the plan into a file that is mapped here ($FAULT_PLAN); tests/lib/faults.py does. */
+/* tests/lib/fault_shim.c - LD_PRELOAD for a node under test: system calls on files fail on demand,
+ * and the clock is wrong. The test writes the plan into a file that is mapped here ($FAULT_PLAN);
+ * tests/lib/faults.py does. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OP_WRITE = 1, OP_SYNC = 2, OP_OPEN = 4, OP_RENAME = 8, OP_UNLINK = 16, OP_TRUNCATE = 32, OP_READ = 64 };
+enum {
+    OP_WRITE = 1,
+    OP_SYNC = 2,
+    OP_OPEN = 4,
+    OP_RENAME = 8,
+    OP_UNLINK = 16,
+    OP_TRUNCATE = 32,
+    OP_READ = 64
+};
 
 /* Fields of 8 bytes each, then the path. */
 struct plan {
@@ -53,7 +62,8 @@ fails(int op, const char *path)
     do {
         if (left == 0)
             return 0;
-    } while (left > 0 && !__atomic_compare_exchange_n(&plan->count, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    } while (left > 0 && !__atomic_compare_exchange_n(
+                             &plan->count, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     __atomic_fetch_add(&plan->hits, 1, __ATOMIC_SEQ_CST);
     errno = (int)plan->error;
     return 1;
@@ -74,24 +84,29 @@ fails_fd(int op, int fd)
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define CALL(name, op, fd, args) \
-    { \
+#define CALL(name, op, fd, args)                        \
+    {                                                   \
         return fails_fd(op, fd) ? -1 : REAL(name) args; \
     }
 
-ssize_t pwrite(int fd, const void *data, size_t len, off_t at) CALL(pwrite, OP_WRITE, fd, (fd, data, len, at))
-ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at) CALL(pwrite64, OP_WRITE, fd, (fd, data, len, at))
-ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at) CALL(pwritev, OP_WRITE, fd, (fd, v, n, at))
-ssize_t pwritev64(int fd, const struct iovec *v, int n, off64_t at) CALL(pwritev64, OP_WRITE, fd, (fd, v, n, at))
-ssize_t pread(int fd, void *data, size_t len, off_t at) CALL(pread, OP_READ, fd, (fd, data, len, at))
-ssize_t pread64(int fd, void *data, size_t len, off64_t at) CALL(pread64, OP_READ, fd, (fd, data, len, at))
-int fsync(int fd) CALL(fsync, OP_SYNC, fd, (fd))
-int fdatasync(int fd) CALL(fdatasync, OP_SYNC, fd, (fd))
-int ftruncate(int fd, off_t size) CALL(ftruncate, OP_TRUNCATE, fd, (fd, size))
-int ftruncate64(int fd, off64_t size) CALL(ftruncate64, OP_TRUNCATE, fd, (fd, size))
+ssize_t
+pwrite(int fd, const void *data, size_t len, off_t at)
+    CALL(pwrite, OP_WRITE, fd, (fd, data, len, at)) ssize_t
+    pwrite64(int fd, const void *data, size_t len, off64_t at)
+        CALL(pwrite64, OP_WRITE, fd, (fd, data, len, at)) ssize_t
+    pwritev(int fd, const struct iovec *v, int n, off_t at)
+        CALL(pwritev, OP_WRITE, fd, (fd, v, n, at)) ssize_t
+    pwritev64(int fd, const struct iovec *v, int n, off64_t at)
+        CALL(pwritev64, OP_WRITE, fd, (fd, v, n, at)) ssize_t
+    pread(int fd, void *data, size_t len, off_t at)
+        CALL(pread, OP_READ, fd, (fd, data, len, at)) ssize_t
+    pread64(int fd, void *data, size_t len, off64_t at) CALL(pread64, OP_READ, fd,
+        (fd, data, len, at)) int fsync(int fd) CALL(fsync, OP_SYNC, fd, (fd)) int fdatasync(int fd)
+        CALL(fdatasync, OP_SYNC, fd, (fd)) int ftruncate(int fd, off_t size)
+            CALL(ftruncate, OP_TRUNCATE, fd, (fd, size)) int ftruncate64(int fd, off64_t size)
+                CALL(ftruncate64, OP_TRUNCATE, fd, (fd, size))
 
-int
-rename(const char *from, const char *to)
+                    int rename(const char *from, const char *to)
 {
     return fails(OP_RENAME, to) ? -1 : REAL(rename)(from, to);
 }

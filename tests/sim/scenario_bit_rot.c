@@ -14,10 +14,12 @@
 
 enum { PATHS_MAX = 400, PATH_SIZE = 160, FILE_BYTES_MAX = 4 << 20, COVERED_FROM = BATCH_AT_MAGIC };
 
+enum rot_of { ROT_OF_HINTS, ROT_OF_DATA, ROT_OF_METADATA };
+
 struct paths {
     struct sim_broker *broker;
     const char *dir;
-    bool data;
+    enum rot_of of;
     int count;
     char paths[PATHS_MAX][PATH_SIZE];
 };
@@ -43,7 +45,9 @@ take_file(void *ctx, const char *name)
     bool data = ends_with(name, ".log");
     bool hint =
         ends_with(name, "index") || ends_with(name, ".snapshot") || ends_with(name, "-checkpoint");
-    if (paths->data ? data : hint)
+    bool metadata = data || ends_with(name, ".checkpoint") || ends_with(name, "quorum-state") ||
+                    ends_with(name, "meta.properties");
+    if (paths->of == ROT_OF_METADATA ? metadata : paths->of == ROT_OF_DATA ? data : hint)
         paths_add(paths, name);
     return true;
 }
@@ -61,11 +65,16 @@ static void
 list_all(struct paths *paths)
 {
     char dir[64];
+    if (paths->of == ROT_OF_METADATA) {
+        list_dir(paths, "/data");
+        list_dir(paths, "/data/__cluster_metadata-0");
+        return;
+    }
     for (int p = 0; p < HISTORY_PARTITIONS; p++) {
         snprintf(dir, sizeof dir, "/data/history-%d", p);
         list_dir(paths, dir);
     }
-    if (paths->data)
+    if (paths->of == ROT_OF_DATA)
         return;
     for (int p = 0; p < 4; p++) {
         snprintf(dir, sizeof dir, "/data/__consumer_offsets-%d", p);
@@ -113,7 +122,7 @@ choose_in_batch(struct sim_cluster *cluster, struct flip *flip, struct bytes fil
 
 /* While the broker is up; false when there is nothing to spoil. */
 static bool
-choose(struct sim_broker *broker, bool data, struct flip *flip)
+choose(struct sim_broker *broker, enum rot_of of, struct flip *flip)
 {
     struct sim_cluster *cluster = broker->cluster;
     struct paths *paths = mem_calloc(1, sizeof *paths);
@@ -122,7 +131,7 @@ choose(struct sim_broker *broker, bool data, struct flip *flip)
     bool chosen = false;
     ASSERT(paths != NULL);
     paths->broker = broker;
-    paths->data = data;
+    paths->of = of;
     list_all(paths);
     for (int tries = 0; tries < 20 && paths->count > 0 && !chosen; tries++) {
         uint64_t n = sim_cluster_below(cluster, (uint64_t)paths->count);
@@ -130,7 +139,7 @@ choose(struct sim_broker *broker, bool data, struct flip *flip)
         flip->bit = (int)sim_cluster_below(cluster, 8);
         if (env_read_file(broker->env, flip->path, FILE_BYTES_MAX, &file, &len) != ERR_OK)
             continue;
-        if (data) {
+        if (of == ROT_OF_DATA) {
             sscanf(flip->path, "/data/history-%d", &flip->partition);
             chosen = choose_in_batch(cluster, flip, (struct bytes){(const uint8_t *)file, len});
         } else if (len > 0) {
@@ -169,7 +178,7 @@ rounds(struct sim_cluster *cluster, bool data, bool live)
             return;
         sim_broker_run_ms(broker, 300 + (int64_t)sim_cluster_below(cluster, 2500));
         while (wanted-- > 0 && !sim_host_is_down(broker->host))
-            flip_count += choose(broker, data, &flips[flip_count]);
+            flip_count += choose(broker, data ? ROT_OF_DATA : ROT_OF_HINTS, &flips[flip_count]);
         if (live) {
             for (int i = 0; i < flip_count; i++)
                 apply(broker, &flips[i], data, true);
@@ -181,6 +190,33 @@ rounds(struct sim_cluster *cluster, bool data, bool live)
         sim_broker_crash(broker, power ? SIM_CRASH_POWER : SIM_CRASH_KILL);
         for (int i = 0; i < flip_count && !live; i++)
             apply(broker, &flips[i], data, false);
+    }
+}
+
+/* A node that does not know who it is, what it voted or what the cluster looks like may refuse to
+ * start; then it must have changed nothing: with the bits as they were all is there. */
+static void
+run_metadata(struct sim_cluster *cluster)
+{
+    struct sim_broker *broker = &cluster->brokers[0];
+    int count = 1 + (int)sim_cluster_below(cluster, 3);
+    while (count-- > 0 && sim_cluster_problem(cluster)[0] == '\0') {
+        struct flip flip;
+        if (broker->node == NULL && !sim_broker_boot(broker, false))
+            return;
+        sim_broker_run_ms(broker, 300 + (int64_t)sim_cluster_below(cluster, 2500));
+        bool chosen = !sim_host_is_down(broker->host) && choose(broker, ROT_OF_METADATA, &flip);
+        sim_broker_crash(broker, SIM_CRASH_KILL);
+        if (!chosen ||
+            sim_host_flip_bit(broker->host, flip.path, flip.position, flip.bit) != ERR_OK)
+            continue;
+        if (sim_broker_boot(broker, true) && sim_broker_await(broker)) {
+            sim_broker_run_ms(broker, (int64_t)sim_cluster_below(cluster, 800));
+            continue;
+        }
+        sim_broker_crash(broker, SIM_CRASH_KILL);
+        enum err err = sim_host_flip_bit(broker->host, flip.path, flip.position, flip.bit);
+        ASSERT(err == ERR_OK); /* refused, and nothing was removed */
     }
 }
 
@@ -208,3 +244,8 @@ const struct sim_scenario sim_scenario_rot_live = {
     "rot_live", "a batch that rots while the broker runs costs no other", 1, run_live};
 const struct sim_scenario sim_scenario_rot_hints = {"rot_hints",
     "bits of indexes, snapshots, epochs and checkpoints may change, nothing is lost", 1, run_hints};
+const struct sim_scenario sim_scenario_rot_metadata = {"rot_metadata",
+    "a bit of the metadata log, a snapshot, the vote or the identity changes: it starts, or "
+    "refuses "
+    "and harms nothing",
+    1, run_metadata, true};

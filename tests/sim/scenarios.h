@@ -22,6 +22,7 @@ extern const struct sim_scenario sim_scenario_cleaning_disk;
 extern const struct sim_scenario sim_scenario_rot_data; /* scenario_bit_rot.c */
 extern const struct sim_scenario sim_scenario_rot_live;
 extern const struct sim_scenario sim_scenario_rot_hints;
+extern const struct sim_scenario sim_scenario_rot_metadata;
 
 /* Delays and resets between the clients and a broker, as the seed wants. */
 void sim_scenario_noise(struct sim_broker *broker);

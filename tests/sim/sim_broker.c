@@ -16,7 +16,7 @@
 #include "base/attr.h"
 #include "tests/sim/scenarios.h"
 
-enum { SEED_FIRST = 1, SEED_LAST = 200, JOBS = 2, JOBS_MAX = 16, SECONDS_MAX = 60, TWICE = 8 };
+enum { SEED_FIRST = 1, SEED_LAST = 550, JOBS = 2, JOBS_MAX = 16, SECONDS_MAX = 60, TWICE = 8 };
 
 static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_crash_restart,
@@ -29,6 +29,7 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_rot_data,
     &sim_scenario_rot_live,
     &sim_scenario_rot_hints,
+    &sim_scenario_rot_metadata,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
