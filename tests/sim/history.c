@@ -369,3 +369,9 @@ history_counts(const struct history *history, struct history_counts *out)
 {
     *out = history->counts;
 }
+
+void
+history_changed(struct history *history)
+{
+    history->counts.changes++;
+}

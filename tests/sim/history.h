@@ -43,6 +43,9 @@ bool history_is_damaged(const struct history *history, int32_t partition, int64_
 /* Acknowledged by acks=1 from now on, or before, may be gone (a power cut, a broken disk). */
 void history_lossy(struct history *history);
 
+/* A topic was made, grown, configured or deleted. */
+void history_changed(struct history *history);
+
 void history_commit_sent(struct history *history, int32_t partition, int64_t offset);
 void history_commit_acked(struct history *history, int32_t partition, int64_t offset);
 void history_commit_read(struct history *history, int32_t partition, int64_t offset);
@@ -53,7 +56,7 @@ void history_final_begin(struct history *history);
 void history_final_end(struct history *history);
 
 struct history_counts {
-    int64_t sent, acked_all, acked_one, seen, commits;
+    int64_t sent, acked_all, acked_one, seen, commits, changes;
 };
 void history_counts(const struct history *history, struct history_counts *out);
 

@@ -64,7 +64,7 @@ struct result {
 };
 
 struct totals {
-    int64_t seeds, failed, twice, virtual_ms, lives, acked, seen, commits;
+    int64_t seeds, failed, twice, virtual_ms, lives, acked, seen, commits, changes;
     uint64_t steps, faults;
 };
 
@@ -110,6 +110,7 @@ add_counts(struct history_counts *sum, const struct history_counts *one)
     sum->acked_one += one->acked_one;
     sum->seen += one->seen;
     sum->commits += one->commits;
+    sum->changes += one->changes;
 }
 
 static void
@@ -226,6 +227,7 @@ job_end(const struct args *args, struct job *job, struct totals *totals)
         totals->acked += result.counts.acked_all + result.counts.acked_one;
         totals->seen += result.counts.seen;
         totals->commits += result.counts.commits;
+        totals->changes += result.counts.changes;
     }
     if (problem[0] != '\0') {
         totals->failed++;
@@ -315,12 +317,12 @@ report_batches(const struct totals *totals, int *number)
             continue;
         printf("%sok %d - %s: %s (%lld seeds, %lld failed, %lld of them run twice; %lld lives, "
                "%llu faults, %llu steps, %lld virtual s; %lld records acknowledged, %lld read, "
-               "%lld offsets committed)\n",
+               "%lld offsets committed, %lld changes of topics)\n",
             t->failed > 0 ? "not " : "", ++*number, SCENARIOS[i]->name, SCENARIOS[i]->promise,
             (long long)t->seeds, (long long)t->failed, (long long)t->twice, (long long)t->lives,
             (unsigned long long)t->faults, (unsigned long long)t->steps,
             (long long)(t->virtual_ms / 1000), (long long)t->acked, (long long)t->seen,
-            (long long)t->commits);
+            (long long)t->commits, (long long)t->changes);
         passed = passed && t->failed == 0;
     }
     return passed;

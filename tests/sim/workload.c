@@ -15,8 +15,10 @@
 #include "proto/create_topics_request.h"
 #include "proto/create_topics_response.h"
 #include "proto/error_codes.h"
+#include "tests/sim/admin.h"
 #include "tests/sim/epochs.h"
 #include "tests/sim/group_offsets.h"
+#include "tests/sim/members.h"
 #include "tests/sim/sim_memory.h"
 
 enum {
@@ -54,6 +56,8 @@ struct workload {
     int64_t read_next[HISTORY_PARTITIONS]; /* offset of the next message */
     struct group_offsets offsets;
     struct epochs epochs;
+    struct admin admin;
+    struct members members;
     struct loop_timer timer;
     struct loop_task audit_task;
     enum state state;
@@ -340,7 +344,8 @@ run_audit(struct workload *workload)
         consume_some(workload);
     if ((damaged || client_consumer_at_end(workload->consumer)) &&
         group_offsets_fetch(&workload->offsets, workload->client) &&
-        epochs_check(&workload->epochs, workload->client)) {
+        epochs_check(&workload->epochs, workload->client) &&
+        admin_check(&workload->admin, workload->client) && members_check(&workload->members)) {
         history_final_end(workload->history);
         workload->state = AUDITED;
     }
@@ -358,6 +363,9 @@ tick(struct workload *workload)
         consume_some(workload);
         if (workload->opts.commits_often || below(workload, 8) == 0)
             group_offsets_commit(&workload->offsets, workload->client);
+        if (below(workload, 6) == 0)
+            admin_act(&workload->admin, workload->client, sim_random(workload->opts.sim));
+        members_act(&workload->members, sim_random(workload->opts.sim));
         return;
     case QUIESCED: consume_some(workload); return;
     case AUDITING: run_audit(workload); return;
@@ -402,6 +410,9 @@ workload_new(const struct workload_opts *opts)
     consumer_renew(workload, 0);
     group_offsets_init(&workload->offsets, workload->history, TOPIC);
     epochs_init(&workload->epochs, workload->history, TOPIC);
+    admin_init(&workload->admin, workload->history);
+    members_init(&workload->members, opts->env, workload->loop, opts->bootstrap, workload->history);
+    workload->members.is_static = below(workload, 2) == 0;
     client_call_init(&workload->create_call, CALL_ARENA);
     loop_timer_init(&workload->timer, workload->loop, on_timer);
     err = loop_timer_start(&workload->timer, 1);
@@ -423,6 +434,8 @@ workload_free(struct workload **workload)
     client_call_cancel(&w->create_call);
     group_offsets_fini(&w->offsets);
     epochs_fini(&w->epochs);
+    admin_fini(&w->admin);
+    members_fini(&w->members);
     client_producer_free(&w->all.producer);
     client_producer_free(&w->one.producer);
     client_consumer_free(&w->consumer);
@@ -467,7 +480,8 @@ workload_quiesce(struct workload *workload)
 bool
 workload_is_settled(const struct workload *workload)
 {
-    if (workload->state != QUIESCED || workload->offsets.commit_call.active)
+    if (workload->state != QUIESCED || workload->offsets.commit_call.active ||
+        workload->admin.call.active)
         return false;
     if (workload->damage_expected)
         return env_now_ms(workload->opts.env) - workload->quiesced_ms > SETTLE_MS;
