@@ -14,7 +14,7 @@
 #include "base/diag.h"
 #include "log/log_priv.h"
 
-enum { SNAPSHOT_BYTES_MAX = 256 << 20, DAY_MS = 86400000 };
+enum { SNAPSHOT_BYTES_MAX = 256 << 20, DAY_MS = 86400000, WINDOW_BYTES_MAX = 16 << 20 };
 
 enum err
 log_snapshot_note(struct log *log, int64_t offset)
@@ -93,15 +93,38 @@ log_snapshot_write(struct log *log, int64_t offset)
     return err;
 }
 
-/* The newest snapshot at or below the log end that can be read; *offset is where replay begins. */
+/* Which snapshot to begin with. One keeps only the last batch of a producer, as Kafka's format has
+ * it, but after a crash a producer may send its last five again: an older one serves while there is
+ * not much to read on top of it. -1: none, the log has it all. */
+static int32_t
+snapshot_choice(const struct log *log)
+{
+    int32_t n = log->snapshot_count - 1, i = log->segment_count;
+    int64_t bytes = 0;
+    if (log->clean || log->snapshots[n] > log_end_offset(log))
+        return n;
+    while (n >= 0) {
+        int64_t from = n > 0 ? log->snapshots[n - 1] : 0; /* nothing was before offset 0 */
+        while (i > 0 && log->segments[i - 1]->base_offset >= from)
+            bytes += log->segments[--i]->size_bytes;
+        if (bytes > WINDOW_BYTES_MAX || from < log->segments[0]->base_offset ||
+            from < log_start_offset(log))
+            break;
+        n--;
+    }
+    return n;
+}
+
+/* The newest fitting snapshot below the log end that can be read; *offset is where replay begins.
+ */
 static enum err
 snapshot_load(struct log *log, struct producer_state *ps, int64_t *offset)
 {
-    while (log->snapshot_count > 0) {
+    for (int32_t n; log->snapshot_count > 0 && (n = snapshot_choice(log)) >= 0;) {
         char path[LOG_PATH_MAX];
         char *data;
         size_t len;
-        int64_t at = log->snapshots[log->snapshot_count - 1];
+        int64_t at = log->snapshots[n];
         if (!log_file_path(path, log->home.dir, at, LOG_FILE_SNAPSHOT))
             return ERR_INVALID;
         enum err err = ERR_CORRUPT;

@@ -52,6 +52,7 @@ static const struct regression REGRESSIONS[] = {
     {7736, 0, "no batch overtakes those of a connection that broke"},
     {121, 7, "one rotten bit is not taken for a write that was lost"},
     {25, 7, "a rotten header takes no directory out of service"},
+    {119, 9, "the last five batches of a producer are known after a kill in spite of a roll"},
     {209, 9, "a rotten file of leader epochs is noticed after an unclean stop"},
 };
 
