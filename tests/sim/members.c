@@ -62,7 +62,7 @@ join(struct member *member, uint64_t chance)
     struct client_group_opts opts = {
         .client = member->client,
         .consumer = member->consumer,
-        .group_id = STR("members"),
+        .group_id = STR("beside"),
         .instance_id = all->is_static ? str_of(instance) : STR_NULL,
         .topics = &topic,
         .topic_count = 1,

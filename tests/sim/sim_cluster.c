@@ -110,7 +110,7 @@ configure(struct sim_broker *broker, int index, bool cleaning)
 }
 
 static void
-broker_init(struct sim_cluster *cluster, int index, bool cleaning)
+broker_init(struct sim_cluster *cluster, int index, const struct sim_cluster_opts *cluster_opts)
 {
     struct sim_broker *broker = &cluster->brokers[index];
     char name[16], ip[16];
@@ -120,12 +120,13 @@ broker_init(struct sim_cluster *cluster, int index, bool cleaning)
     snprintf(broker->bootstrap, sizeof broker->bootstrap, "%s:9092", ip);
     enum err err = sim_host_new(cluster->sim, name, ip, &broker->host);
     ASSERT(err == ERR_OK);
-    configure(broker, index, cleaning);
+    configure(broker, index, cluster_opts->cleaning);
     struct workload_opts opts = {.sim = cluster->sim,
         .env = cluster->client_env,
         .origin = (uint16_t)(index + 1),
         .bootstrap = broker->bootstrap,
-        .commits_often = cleaning};
+        .commits_often = cluster_opts->cleaning,
+        .bare = cluster_opts->bare};
     broker->workload = workload_new(&opts);
 }
 
@@ -144,7 +145,7 @@ sim_cluster_init(struct sim_cluster *cluster, const struct sim_cluster_opts *opt
     ASSERT(err == ERR_OK);
     cluster->count = opts->brokers;
     for (int i = 0; i < cluster->count; i++)
-        broker_init(cluster, i, opts->cleaning);
+        broker_init(cluster, i, opts);
 }
 
 void

@@ -41,6 +41,7 @@ struct sim_cluster_opts {
     uint64_t seed;
     int brokers;
     bool cleaning; /* see struct sim_scenario */
+    bool bare;     /* no topics that come and go, no group beside the other clients */
     enum diag_level level_min;
 };
 

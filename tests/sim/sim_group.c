@@ -479,7 +479,7 @@ finish(struct world *world)
 static void
 world_init(struct world *world, uint64_t seed, enum diag_level level)
 {
-    struct sim_cluster_opts opts = {.seed = seed, .brokers = 1, .level_min = level};
+    struct sim_cluster_opts opts = {.bare = true, .seed = seed, .brokers = 1, .level_min = level};
     memset(world, 0, sizeof *world);
     sim_cluster_init(&world->cluster, &opts);
     for (int i = 0; i < SLOTS; i++)

@@ -20,6 +20,7 @@ struct workload_opts {
     uint16_t origin;
     const char *bootstrap; /* kept */
     bool commits_often;
+    bool bare; /* without admin and members */
 };
 
 struct workload *workload_new(const struct workload_opts *opts);
