@@ -51,12 +51,12 @@ bool sim_host_is_down(const struct sim_host *host);
 /* Faults of the disk: rates in parts per million per operation; 0 switches off. */
 struct sim_disk_faults {
     uint32_t read_error_ppm;
-    uint32_t write_error_ppm; /* some part may have been written */
-    uint32_t sync_error_ppm;  /* unflushed pages become clean and are lost on POWER */
+    uint32_t write_error_ppm;  /* some part may have been written */
+    uint32_t sync_error_ppm;   /* unflushed pages become clean and are lost on POWER */
     uint32_t open_error_ppm;   /* open, create, mkdir */
     uint32_t rename_error_ppm; /* rename, unlink, rmdir */
-    uint32_t delay_ppm;       /* pool work and syncs take up to 1 s of virtual time */
-    int64_t capacity_bytes;   /* NOSPACE beyond; 0 = unlimited */
+    uint32_t delay_ppm;        /* pool work and syncs take up to 1 s of virtual time */
+    int64_t capacity_bytes;    /* NOSPACE beyond; 0 = unlimited */
 };
 void sim_host_disk_faults(struct sim_host *host, const struct sim_disk_faults *faults);
 /* Fails the nth operation from now of one kind, once, as the error says. */
