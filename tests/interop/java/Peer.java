@@ -115,7 +115,7 @@ public class Peer {
             long size = r.number("size_max", 1000000) + 200000;
             producer = new KafkaProducer<>(base("acks", r.text("acks", "all"), "enable.idempotence", r.text("idempotent", "false"),
                 "compression.type", r.text("codec", "none"), "linger.ms", 5, "max.request.size", size, "buffer.memory", 4 * size,
-                "max.block.ms", 3000), new ByteArraySerializer(), new ByteArraySerializer());
+                "max.block.ms", r.number("patience_ms", 30000)), new ByteArraySerializer(), new ByteArraySerializer());
             if (name != null)
                 producers.put(name, producer);
         }

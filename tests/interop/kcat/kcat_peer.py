@@ -79,7 +79,7 @@ class Peer:
         words = subprocess.run(["kcat", "-V"], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
         return {"client": "kcat " + re.search(r"Version (\S+)", words).group(1), "library": "librdkafka " + re.search(r"librdkafka (\S+)", words).group(1)}
 
-    def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000):
+    def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000, patience_ms=30000):
         if name and idempotent:
             raise Lacks("a producer does not outlive its command")
         if any("t" in r for r in records):
@@ -90,11 +90,11 @@ class Peer:
             if same != rows[:len(same)]:
                 same = same[:1]
             rows = rows[len(same):]
-            self._produce(topic, partition, same, codec, acks, size_max)
+            self._produce(topic, partition, same, codec, acks, size_max, patience_ms)
 
-    def _produce(self, topic, partition, rows, codec, acks, size_max):
+    def _produce(self, topic, partition, rows, codec, acks, size_max, patience_ms):
         command = ["kcat", "-b", self.address, "-P", "-t", topic, "-p", str(partition), "-z", codec, "-X", "acks=" + acks,
-                   "-X", "message.max.bytes=%d" % (size_max + 200000), "-X", "topic.metadata.propagation.max.ms=1000", "-X", "linger.ms=20"]
+                   "-X", "message.max.bytes=%d" % (size_max + 200000), "-X", "topic.metadata.propagation.max.ms=%d" % patience_ms, "-X", "linger.ms=20"]
         if any(value is None for _, value in rows[0].get("h", [])):
             raise Lacks("headers have a value")
         if any(b"\0" in verbs.decoded(value) for _, value in rows[0].get("h", [])):

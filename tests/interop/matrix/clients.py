@@ -42,7 +42,7 @@ CLIENTS = {
         "it gives no metadata of a commit": "commit_with_metadata"}),
     "java-4.3": Client("java/run_test_4.3.1", "kafka-clients 4.3.1"),
     "java-3.9": Client("java/run_night_3.9.1", "kafka-clients 3.9.1"),
-    "java-2.1": Client("java/run_test_2.1.1", "kafka-clients 2.1.1", "", {"static members came with 2.3": "static_member"}),
+    "java-2.1": Client("java/run_night_2.1.1", "kafka-clients 2.1.1", "", {"static members came with 2.3": "static_member"}),
     "franz-go": Client("go/run_test_franz_go", "franz-go v1.22.2"),
     "sarama": Client("go/run_test_sarama", "sarama v1.61.1"),
     "kafka-go": Client("go/run_test_kafka_go", "kafka-go v0.4.51", "", {
@@ -51,7 +51,7 @@ CLIENTS = {
         "it reads empty as null": "nulls_and_empties null_and_empty_headers",
         "it commits no words": "commit_with_metadata", "it has no DeleteRecords": "delete_records"}, {
         "it gives the producer's time": "log_append_time"}),
-    "kcat": Client("kcat/run_test_matrix", "kcat 1.7.1", "librdkafka 2.0.2", {
+    "kcat": Client("kcat/run_night_matrix", "kcat 1.7.1", "librdkafka 2.0.2", {
         "it has no such command": "create_topic topic_settings create_partitions delete_records groups_listed_described_deleted "
         "delete_topic invalid_topic_name topic_exists bad_settings fewer_partitions delete_unknown_topic delete_group_refused "
         "commit_with_metadata",

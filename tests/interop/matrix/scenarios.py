@@ -490,7 +490,7 @@ def delete_topic(peer, server):
 
 @scenario("errors", "producing to a topic that is not there")
 def produce_to_unknown_topic(peer, server):
-    fails(3, peer.produce, fresh("nowhere"), lines(1))
+    fails(3, peer.produce, fresh("nowhere"), lines(1), patience_ms=1500)
 
 
 @scenario("produce", "a topic is made by the first record where the broker makes topics")

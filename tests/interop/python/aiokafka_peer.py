@@ -39,14 +39,14 @@ class Peer:
 
     # Producing
 
-    async def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000):
+    async def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000, patience_ms=30000):
         if any(r["k"] is None and r["v"] is None for r in records):
             raise verbs.Lacks("key and value cannot both be null")
         producer = self.producers.get(name)
         if producer is None:
             producer = AIOKafkaProducer(acks=acks if acks == "all" else int(acks), linger_ms=5, enable_idempotence=idempotent,
                                         compression_type=None if codec == "none" else codec, max_request_size=size_max + 200000,
-                                        max_batch_size=65536, request_timeout_ms=5000, **self.base)
+                                        max_batch_size=65536, request_timeout_ms=patience_ms, **self.base)
             await producer.start()
             if name:
                 self.producers[name] = producer

@@ -40,11 +40,11 @@ class Peer:
 
     # Producing
 
-    def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000):
+    def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000, patience_ms=30000):
         producer = self.producers.get(name)
         if producer is None:
             config = dict(self.base, **{"message.max.bytes": size_max + 200000, "linger.ms": 5, "compression.codec": codec,
-                                        "request.required.acks": {"all": -1}.get(acks, acks), "message.send.max.retries": 20, "topic.metadata.propagation.max.ms": 1000})
+                                        "request.required.acks": {"all": -1}.get(acks, acks), "message.send.max.retries": 20, "topic.metadata.propagation.max.ms": patience_ms})
             if idempotent:
                 config["enable.idempotence"] = True
             producer = Producer(config)

@@ -84,7 +84,7 @@ class Peer:
 
     # Producing
 
-    def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000):
+    def produce(self, topic, partition, records, codec="none", acks="all", idempotent=False, name=None, size_max=1000000, patience_ms=30000):
         for r in records:
             if any(value is None for _, value in r.get("h", [])):
                 raise verbs.Lacks("a header's value cannot be null")
@@ -94,7 +94,7 @@ class Peer:
         if producer is None:
             producer = KafkaProducer(acks=acks if acks == "all" else int(acks), linger_ms=5, enable_idempotence=idempotent,
                                      compression_type=None if codec == "none" else codec, max_request_size=size_max + 200000,
-                                     allow_auto_create_topics=True, max_block_ms=3000, **self.base)
+                                     allow_auto_create_topics=True, max_block_ms=patience_ms, **self.base)
             if name:
                 self.producers[name] = producer
         try:
