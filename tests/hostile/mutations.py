@@ -1,5 +1,6 @@
 """Runs mutate.c against a node in rounds; after each the node must be well, and no larger than what it keeps."""
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -127,6 +128,7 @@ class Mutations:
         return self.server.rss_mib()
 
     def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
         code = self.server.stop(60)
         tail = self.log_tail()
         self.server.close()
