@@ -299,7 +299,7 @@ def deletes_in_use(codec, name):
                step("OffsetFetch", 7, {"groupId": "g%", "topics": None}, until={"path": "topics.0", "is": 0}), step("OffsetFetch", v, f), step("OffsetFetch", v, every))
     for v in (4, 12, 13, 18):
         m.case(f"Fetch v{v} that waits", create("d%", partitions=1), *leader("d%"), *produce("d%", records(1)), step("Fetch", v, {
-            **fetch_base(v, "d%", 0, 1), "maxWaitMs": 7000}, quiet=True, conn="waits"), delete, {"conn": "waits"})
+            **fetch_base(v, "d%", 0, 1), "maxWaitMs": 7000}, quiet=True, conn="waits"), {"sleep": 0.3}, delete, {"conn": "waits"})
     m.case("a group's topic", create("d%"), *leader("d%"), *joined(5, "g%"), delete, step("Heartbeat", 4, {"groupId": "g%", "generationId": 1, "memberId": "$member"}),
            step("OffsetCommit", 8, commit(8, "g%", "d%", generation=1, member="$member")), step("LeaveGroup", 0, {"groupId": "g%", "memberId": "$member"}))
     return m.write()
