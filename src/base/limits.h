@@ -5,9 +5,11 @@
 
 /* One request's arena: 16 bytes of decoded structure for each byte of frame is above what any
  * message needs (a 4-byte array element becomes a 48-byte struct at most); between a floor that
- * small requests with large answers need and a cap. */
+ * small requests with large answers need and a cap: a hostile frame of 30 MiB and what it decodes
+ * to stay below 64 MiB. Handlers with large answers raise it to the maximum. */
 enum {
     LIMIT_REQUEST_ARENA_MIN = 4 << 20,
+    LIMIT_REQUEST_ARENA_BEGIN = 32 << 20,
     LIMIT_REQUEST_ARENA_MAX = 64 << 20,
     LIMIT_REQUEST_ARENA_FACTOR = 16,
 };

@@ -24,8 +24,8 @@ box_of(struct broker_req *req)
 static size_t
 arena_budget(size_t frame_len)
 {
-    size_t budget = frame_len > LIMIT_REQUEST_ARENA_MAX / LIMIT_REQUEST_ARENA_FACTOR
-                        ? LIMIT_REQUEST_ARENA_MAX
+    size_t budget = frame_len > LIMIT_REQUEST_ARENA_BEGIN / LIMIT_REQUEST_ARENA_FACTOR
+                        ? LIMIT_REQUEST_ARENA_BEGIN
                         : frame_len * LIMIT_REQUEST_ARENA_FACTOR;
     return budget < LIMIT_REQUEST_ARENA_MIN ? LIMIT_REQUEST_ARENA_MIN : budget;
 }

@@ -13,7 +13,7 @@
 enum {
     POOL_THREADS = 4,
     READ_THREADS = 2,
-    FRAME_MEMORY_MAX = 24 << 20, /* of each reactor; see net/block.h for large frames */
+    FRAME_MEMORY_MAX = 16 << 20, /* of each reactor; see net/block.h for large frames */
     SIM_REACTORS = 2,
     PATH_SIZE = 4096,
 };

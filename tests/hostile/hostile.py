@@ -29,7 +29,7 @@ API_VERSIONS = frame(18, 0, b"")
 
 
 class Hostile:
-    """tap's context: a node with topics t, u (compacted), tiny (small batches) and safe (two replicas wanted)."""
+    """tap's context: a node with topics t, u (compacted) and tiny (small batches)."""
 
     def __init__(self, **props):
         self.codec = wire.Codec()
@@ -37,7 +37,7 @@ class Hostile:
         self.server.start()
         self.good = socket.create_connection(self.server_pair(), timeout=WAIT_S)
         self.settings("t"), self.settings("u", {"cleanup.policy": "compact"})
-        self.settings("tiny", {"max.message.bytes": "200"}), self.settings("safe", {"min.insync.replicas": "2"})
+        self.settings("tiny", {"max.message.bytes": "200"})
         self.ids = {t["name"]: t["topicId"] for t in self.ask("Metadata", 12, {"topics": None})["topics"]}
         self.versions = self.ask("ApiVersions", 0, {})["apiKeys"]
         self.versions = {a.get("apiKey", 0): (a.get("minVersion", 0), a.get("maxVersion", 0)) for a in self.versions}
