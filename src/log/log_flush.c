@@ -400,7 +400,7 @@ log_flush_now(struct log *log)
 bool
 log_flush_due(const struct log *log)
 {
-    int64_t unflushed = log_end_offset(log) - log_recovery_point(log);
+    int64_t unflushed = log_end_offset(log) - log_durable_offset(log);
     if (unflushed <= 0)
         return false;
     return unflushed >= log->config.flush_messages ||
