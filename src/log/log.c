@@ -228,11 +228,13 @@ log_fail(struct log *log, enum err err)
     ASSERT(err != ERR_OK);
     if (atomic_load(&log->state) == LOG_FAILED)
         return err;
+    bool first = !atomic_exchange(&log->host->offline, true);
     atomic_store(&log->state, LOG_FAILED); /* I4 */
-    diag_event(env_diag(log->env), DIAG_ERROR, "log", "log_failed", DIAG_Z("dir", log->home.dir),
-        DIAG_ERR("cause", err));
-    atomic_store(&log->host->offline, true);
+    diag_event(env_diag(log->env), first ? DIAG_ERROR : DIAG_DEBUG, "log", "log_failed",
+        DIAG_Z("dir", log->home.dir), DIAG_ERR("cause", err));
     leave_unsynced_marker(log);
+    if (!first)
+        return ERR_FAILED;
     if (log->host->failed != NULL)
         log->host->failed(log->host, err);
     return err;

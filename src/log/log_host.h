@@ -22,8 +22,8 @@ struct log_host {
     struct file_cache *files;    /* not owned */
     struct log_journal *journal; /* of this directory; NULL: flushes sync the segments */
     struct log_redo *redo;       /* while logs are opened after an unclean stop; or NULL */
-    /* A write or sync failed; called under the partition's lock, once for each failing log. May be
-     * NULL. */
+    /* A write or sync failed; called under the lock of the partition whose log failed first, once.
+     * May be NULL. */
     void (*failed)(struct log_host *host, enum err err);
     /* Removes a file that was renamed to .deleted, later; copies the path. NULL: at once. */
     void (*delete_later)(struct log_host *host, const char *path, int64_t delay_ms);

@@ -85,7 +85,8 @@ log_active(const struct log *log)
 void log_check(const struct log *log);
 /* OK when it may be changed. */
 MUST_USE enum err log_writable(const struct log *log);
-/* Takes it out of service, and its directory; gives err back. */
+/* Takes it out of service, and its directory; gives err back, or ERR_FAILED when the directory was
+ * out of service before. */
 enum err log_fail(struct log *log, enum err err);
 /* The error as a failure of the log unless it is only NOMEM or the like. */
 enum err log_judge(struct log *log, enum err err);
