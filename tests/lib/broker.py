@@ -101,7 +101,8 @@ class Server:
             self.proc = subprocess.Popen([*self.wrapper, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                          cwd=self.dir, env=self._environment())
 
-    def start(self, timeout_s=60):
+    def start(self, timeout_s=None):
+        timeout_s = timeout_s or (240 if self.kind == "apache" else 60)   # a JVM on a busy machine
         start = time.monotonic()
         self.spawn()
         while not metadata_ready(self.address):

@@ -67,11 +67,12 @@ def venv_python(name, *packages, interpreter=None):
     return os.path.join(once(name, make), "bin/python3")
 
 
-def node_modules(package_json, timeout_s=300):
-    """The directory with what that package.json names, installed once."""
+def node_modules(package_json, timeout_s=300, variables=None):
+    """The directory with what that package.json names, installed once, with more variables in its environment."""
     def make(directory):
         shutil.copy(package_json, directory)
-        run("npm", "install", "--no-audit", "--no-fund", "--silent", cwd=directory, timeout_s=timeout_s)
+        run("npm", "install", "--no-audit", "--no-fund", "--silent", cwd=directory, timeout_s=timeout_s,
+            env={**os.environ, **(variables or {})})
     need("node", "npm")
     return os.path.join(once(hashed("npm", package_json), make), "node_modules")
 

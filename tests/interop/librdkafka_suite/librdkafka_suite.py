@@ -9,7 +9,7 @@ import apache
 import env
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PACKAGE = "@confluentinc/kafka-javascript@1.10.1"  # carries librdkafka 2.15.0 with its tests
+PACKAGE = "@confluentinc/kafka-javascript@1.10.1"  # carries librdkafka 2.15.1 with its tests
 SUMMARY = re.compile(r"\|\s*(\d{4}_\w+)\s*\|\s*(\w+)\s*\|")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 TIMEOUT_S = 900

@@ -51,6 +51,10 @@ CLIENTS = {
         "it reads empty as null": "nulls_and_empties null_and_empty_headers",
         "it commits no words": "commit_with_metadata", "it has no DeleteRecords": "delete_records"}, {
         "it gives the producer's time": "log_append_time"}),
+    "rdkafka-rust": Client("rust/run_night", "rdkafka 0.39.0", "librdkafka 2.12.1"),
+    "node-librdkafka": Client("node_rdkafka/run_night", "@confluentinc/kafka-javascript 1.10.1", "librdkafka 2.15.1", {
+        "headers have a value": "null_and_empty_headers", "AdminClient has no settings of topics": "topic_settings"}, {
+        "it sends empty as null": "nulls_and_empties"}),
     "kcat": Client("kcat/run_night_matrix", "kcat 1.7.1", "librdkafka 2.0.2", {
         "it has no such command": "create_topic topic_settings create_partitions delete_records groups_listed_described_deleted "
         "delete_topic invalid_topic_name topic_exists bad_settings fewer_partitions delete_unknown_topic delete_group_refused "
