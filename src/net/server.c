@@ -426,6 +426,13 @@ net_server_new(const struct net_server_opts *opts, struct net_server **out)
 enum err
 net_server_listen(struct net_server *server, const struct net_listen_opts *opts, uint16_t *port)
 {
+    struct sock_listen_opts listen = {
+        .addr = opts->addr,
+        .backlog = opts->backlog > 0 ? opts->backlog : BACKLOG_DEFAULT,
+        .send_buffer_bytes =
+            opts->send_buffer_bytes != 0 ? opts->send_buffer_bytes : NET_SEND_BUFFER_BYTES,
+        .receive_buffer_bytes = opts->receive_buffer_bytes,
+    };
     struct net_listener *listener = mem_calloc(1, sizeof *listener);
     if (listener == NULL)
         return ERR_NOMEM;
@@ -434,9 +441,7 @@ net_server_listen(struct net_server *server, const struct net_listen_opts *opts,
     listener->counts = mem_calloc((size_t)server->opts.loop_count, sizeof *listener->counts);
     enum err err = listener->name == NULL || listener->counts == NULL ? ERR_NOMEM : ERR_OK;
     if (err == ERR_OK)
-        err = sock_listen(server->reactors[0].loop, &opts->addr,
-            opts->backlog > 0 ? opts->backlog : BACKLOG_DEFAULT, on_accept, listener,
-            &listener->sock);
+        err = sock_listen(server->reactors[0].loop, &listen, on_accept, listener, &listener->sock);
     if (err != ERR_OK) {
         mem_free(listener->counts);
         mem_free(listener->name);

@@ -325,6 +325,13 @@ limit(const struct node_config *config, const char *key)
     return v >= INT32_MAX ? 0 : (int)v; /* zero is no limit of its own */
 }
 
+/* 0, for a default of ours, unless it is set. */
+static int
+set_or_ours(const struct node_config *config, const char *key)
+{
+    return node_config_is_set(config, key) ? (int)node_config_i64(config, key) : 0;
+}
+
 static enum err
 open_net(struct node *node, struct buf *problems)
 {
@@ -347,9 +354,9 @@ open_net(struct node *node, struct buf *problems)
     for (int i = 0; err == ERR_OK && i < node->listeners.count; i++) {
         struct node_listener *listener = &node->listeners.items[i];
         struct net_listen_opts listen = {.name = listener->name,
-            .backlog = node_config_is_set(config, "socket.listen.backlog.size")
-                           ? (int)node_config_i64(config, "socket.listen.backlog.size")
-                           : 0};
+            .backlog = set_or_ours(config, "socket.listen.backlog.size"),
+            .send_buffer_bytes = set_or_ours(config, "socket.send.buffer.bytes"),
+            .receive_buffer_bytes = set_or_ours(config, "socket.receive.buffer.bytes")};
         const char *host = listener->host[0] == '\0' ? "0.0.0.0" : listener->host;
         int found = 0;
         uint16_t port;

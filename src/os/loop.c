@@ -221,12 +221,12 @@ loop_fire_timers(struct loop *loop, int64_t now_ms)
 /* ---- sockets ---- */
 
 enum err
-sock_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
+sock_listen(struct loop *loop, const struct sock_listen_opts *opts,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out)
 {
     ASSERT(loop->ops->may_touch(loop));
     ASSERT(on_accept != NULL);
-    return loop->ops->listen(loop, addr, backlog, on_accept, ctx, out);
+    return loop->ops->listen(loop, opts, on_accept, ctx, out);
 }
 
 uint16_t

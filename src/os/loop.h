@@ -130,8 +130,16 @@ struct sock_events {
 };
 
 struct sock_listener;
-/* on_accept takes the sock. Port 0 picks one: sock_listener_port. */
-MUST_USE enum err sock_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
+struct sock_listen_opts {
+    struct sock_addr addr; /* port 0 picks one: sock_listener_port */
+    int backlog;
+    /* Of each connection in the kernel, which takes twice as much for its own needs; 0: it decides.
+     */
+    int send_buffer_bytes;
+    int receive_buffer_bytes;
+};
+/* on_accept takes the sock. */
+MUST_USE enum err sock_listen(struct loop *loop, const struct sock_listen_opts *opts,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out);
 uint16_t sock_listener_port(const struct sock_listener *listener);
 /* Stops and starts accepting, e.g. at the limit of connections. */

@@ -23,7 +23,7 @@ struct loop_ops {
     void (*deferred)(struct loop *loop);      /* the list of deferred tasks is no longer empty */
     void (*timer_changed)(struct loop *loop); /* the earliest timer may be another */
 
-    enum err (*listen)(struct loop *loop, const struct sock_addr *addr, int backlog,
+    enum err (*listen)(struct loop *loop, const struct sock_listen_opts *opts,
         void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out);
     enum err (*connect)(struct loop *loop, const struct sock_addr *addr, struct sock **out);
 };

@@ -706,7 +706,7 @@ static const struct sock_listener_ops sim_listener_ops = {
 };
 
 enum err
-sim_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
+sim_listen(struct loop *loop, const struct sock_listen_opts *opts,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out)
 {
     struct sim_env *env = loop_of(loop)->env;
@@ -715,7 +715,7 @@ sim_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
     struct sim_fate fate = sim_fate(env, SIM_OP_ANY);
     if (fate.err != ERR_OK)
         return sim_fate_end(env, &fate);
-    if (!addr_ip(addr, env->host, &ip, &port) || (ip != 0 && ip != env->host->ip))
+    if (!addr_ip(&opts->addr, env->host, &ip, &port) || (ip != 0 && ip != env->host->ip))
         return ERR_INVALID;
     if (port == 0)
         while (listener_find(env->host, port = host_port_next(env->host)) != NULL)
@@ -727,7 +727,7 @@ sim_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
         .ops = &sim_listener_ops, .loop = loop, .on_accept = on_accept, .ctx = ctx, .port = port};
     l->env = env;
     l->ip = ip;
-    l->backlog = backlog > 0 ? backlog : 1;
+    l->backlog = opts->backlog > 0 ? opts->backlog : 1;
     list_init(&l->pending);
     list_push(&env->listeners, &l->env_link);
     list_push(&loop_of(loop)->listeners, &l->loop_link);

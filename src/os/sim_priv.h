@@ -214,7 +214,7 @@ void sim_pools_crash(struct sim_env *env);
 
 /* ---- network (sim_net.c) ---- */
 
-enum err sim_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
+enum err sim_listen(struct loop *loop, const struct sock_listen_opts *opts,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out);
 enum err sim_connect(struct loop *loop, const struct sock_addr *addr, struct sock **out);
 enum err sim_resolve(

@@ -396,15 +396,20 @@ static const struct sock_listener_ops listener_real_ops = {
 };
 
 static enum err
-listener_bind(int fd, const struct sock_addr *addr, int backlog, uint16_t *port)
+listener_bind(int fd, const struct sock_listen_opts *opts, uint16_t *port)
 {
+    const struct sock_addr *addr = &opts->addr;
     struct sock_addr bound = {.len = sizeof bound.storage};
     sock_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (addr->storage.ss_family == AF_INET6)
         sock_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     sock_tune(fd);
+    if (opts->send_buffer_bytes > 0)
+        sock_option(fd, SOL_SOCKET, SO_SNDBUF, opts->send_buffer_bytes);
+    if (opts->receive_buffer_bytes > 0)
+        sock_option(fd, SOL_SOCKET, SO_RCVBUF, opts->receive_buffer_bytes);
     if (bind(fd, (const struct sockaddr *)&addr->storage, addr->len) < 0 ||
-        listen(fd, backlog) < 0 ||
+        listen(fd, opts->backlog) < 0 ||
         getsockname(fd, (struct sockaddr *)&bound.storage, &bound.len) < 0)
         return os_err_of(errno);
     sock_addr_format(&bound, NULL, 0, port);
@@ -412,7 +417,7 @@ listener_bind(int fd, const struct sock_addr *addr, int backlog, uint16_t *port)
 }
 
 enum err
-sock_real_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
+sock_real_listen(struct loop *loop, const struct sock_listen_opts *opts,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out)
 {
     struct listener_real *real = mem_calloc(1, sizeof *real);
@@ -421,13 +426,13 @@ sock_real_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
     real->listener = (struct sock_listener){
         .ops = &listener_real_ops, .loop = loop, .on_accept = on_accept, .ctx = ctx};
     loop_timer_init(&real->retry, loop, on_retry);
-    real->fd = socket(addr->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    real->fd = socket(opts->addr.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (real->fd < 0) {
         enum err err = os_err_of(errno);
         mem_free(real);
         return err;
     }
-    enum err err = listener_bind(real->fd, addr, backlog, &real->listener.port);
+    enum err err = listener_bind(real->fd, opts, &real->listener.port);
     int r = err == ERR_OK ? uv_poll_init(&loop_of(loop)->uv, &real->poll, real->fd) : 0;
     if (err == ERR_OK && r != 0)
         err = os_err_of(-r);

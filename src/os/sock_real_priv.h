@@ -63,7 +63,7 @@ loop_real_woke(struct loop_real *real)
     atomic_store_explicit(&loop->wait_began_ns, 0, memory_order_relaxed);
 }
 
-enum err sock_real_listen(struct loop *loop, const struct sock_addr *addr, int backlog,
+enum err sock_real_listen(struct loop *loop, const struct sock_listen_opts *opts,
     void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out);
 enum err sock_real_connect(struct loop *loop, const struct sock_addr *addr, struct sock **out);
 

@@ -449,7 +449,9 @@ broker_init(struct fake *fake, int index)
     assert_int_equal(loop_new(broker->env, name, &broker->loop), ERR_OK);
     assert_int_equal(sock_addr_parse(str_of(ip), PORT, &addr), ERR_OK);
     assert_int_equal(
-        sock_listen(broker->loop, &addr, 16, on_accept, broker, &broker->listener), ERR_OK);
+        sock_listen(broker->loop, &(struct sock_listen_opts){.addr = addr, .backlog = 16},
+            on_accept, broker, &broker->listener),
+        ERR_OK);
     assert_int_equal(loop_start(broker->loop), ERR_OK);
     struct sim_link_faults link = {.delay_min_us = 500, .delay_max_us = 1500};
     sim_link(fake->sim, fake->host, broker->host, &link);

@@ -162,7 +162,9 @@ static void
 net_listen(void *ctx)
 {
     struct net *net = ctx;
-    net->err = sock_listen(net->server_loop, &net->addr, 16, net_accept, net, &net->listener);
+    net->err =
+        sock_listen(net->server_loop, &(struct sock_listen_opts){.addr = net->addr, .backlog = 16},
+            net_accept, net, &net->listener);
     if (net->err == ERR_OK)
         net->port = sock_listener_port(net->listener);
 }
@@ -388,7 +390,9 @@ shy_listen(void *ctx)
     struct shy *shy = ctx;
     struct net *net = shy->net;
     sock_listener_close(&net->listener);
-    net->err = sock_listen(net->server_loop, &net->addr, 16, shy_accept, shy, &net->listener);
+    net->err =
+        sock_listen(net->server_loop, &(struct sock_listen_opts){.addr = net->addr, .backlog = 16},
+            shy_accept, shy, &net->listener);
     net->port = sock_listener_port(net->listener);
 }
 
@@ -447,7 +451,8 @@ net_listen_again(void *ctx)
     struct sock_addr addr;
     net->err = sock_addr_parse(STR("127.0.0.1"), net->port, &addr);
     if (net->err == ERR_OK)
-        net->err = sock_listen(net->server_loop, &addr, 16, net_accept, net, &second);
+        net->err = sock_listen(net->server_loop,
+            &(struct sock_listen_opts){.addr = addr, .backlog = 16}, net_accept, net, &second);
 }
 
 void

@@ -69,7 +69,9 @@ crowd_listen(void *ctx)
     struct sock_addr addr;
     crowd->err = sock_addr_parse(STR("127.0.0.1"), 0, &addr);
     if (crowd->err == ERR_OK)
-        crowd->err = sock_listen(crowd->loop, &addr, 64, crowd_accept, crowd, &crowd->listener);
+        crowd->err =
+            sock_listen(crowd->loop, &(struct sock_listen_opts){.addr = addr, .backlog = 64},
+                crowd_accept, crowd, &crowd->listener);
     if (crowd->err == ERR_OK)
         crowd->port = sock_listener_port(crowd->listener);
 }

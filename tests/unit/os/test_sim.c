@@ -460,7 +460,8 @@ prog_open(struct prog *p, struct env *env, const char *peer)
         (err = pool_new(env, "io", 2, &p->pool)) != ERR_OK ||
         (err = env_open(env, "/log", RW, &p->file)) != ERR_OK ||
         (err = env_sync_dir(env, "/")) != ERR_OK ||
-        (err = sock_listen(p->loop, &addr, 4, prog_accept, p, &p->listener)) != ERR_OK ||
+        (err = sock_listen(p->loop, &(struct sock_listen_opts){.addr = addr, .backlog = 4},
+             prog_accept, p, &p->listener)) != ERR_OK ||
         (err = loop_timer_start(&p->timer, 0)) != ERR_OK)
         return err;
     if (peer != NULL &&
