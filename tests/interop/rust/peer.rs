@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -17,7 +18,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::{json, Value};
 use verbs::{decoded, encoded, Answer, Arguments, Failure};
 
-const VERSION: &str = "0.39.0"; // of the crate, which does not tell it; Cargo.toml holds it to that
+const LOCK: &str = include_str!("Cargo.lock"); // the crate does not tell its version
 const PATIENCE: Duration = Duration::from_secs(20);
 // What it tells and gets over by itself.
 const PASSING: [RDKafkaErrorCode; 3] = [
@@ -49,8 +50,8 @@ fn row_of(message: &BorrowedMessage) -> Value {
         all.iter().map(|header| json!([header.key, encoded(header.value)])).collect()
     });
     json!({
-        "p": message.partition(), "o": message.offset(), "t": message.timestamp().to_millis(), "h": headers,
-        "k": encoded(message.key()), "v": encoded(message.payload()),
+        "p": message.partition(), "o": message.offset(), "t": message.timestamp().to_millis(),
+        "k": encoded(message.key()), "v": encoded(message.payload()), "h": headers,
     })
 }
 
@@ -99,8 +100,13 @@ impl Peer {
     }
 
     fn hello(&self) -> Answer {
-        let library = rdkafka::util::get_rdkafka_version().1;
-        Ok(json!({ "client": format!("rdkafka {VERSION}"), "library": format!("librdkafka {library}") }))
+        let version = LOCK
+            .split("name = \"rdkafka\"\nversion = \"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        let client = format!("rdkafka {}", version.unwrap_or("unknown"));
+        let library = format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1);
+        Ok(json!({ "client": client, "library": library }))
     }
 
     // Producing
@@ -113,15 +119,22 @@ impl Peer {
         };
         config.set("linger.ms", "5").set("acks", acks);
         config.set("compression.codec", arguments.text_or("codec", "none"));
-        config.set("message.max.bytes", (arguments.int_or("size_max", 1_000_000) + 200_000).to_string());
-        config.set("topic.metadata.propagation.max.ms", arguments.int_or("patience_ms", 30_000).to_string());
+        config.set(
+            "message.max.bytes",
+            (arguments.int_or("size_max", 1_000_000) + 200_000).to_string(),
+        );
+        config.set(
+            "topic.metadata.propagation.max.ms",
+            arguments.int_or("patience_ms", 30_000).to_string(),
+        );
         config.set("enable.idempotence", arguments.is("idempotent").to_string());
         config.create()
     }
 
     async fn produce(&mut self, arguments: &Arguments) -> Answer {
         let known = arguments.0["name"].as_str().and_then(|name| self.producers.get(name));
-        let producer = known.map_or_else(|| self.producer(arguments), |producer| Ok(producer.clone()))?;
+        let producer =
+            known.map_or_else(|| self.producer(arguments), |producer| Ok(producer.clone()))?;
         if let Some(name) = arguments.0["name"].as_str() {
             self.producers.insert(name.to_string(), producer.clone());
         }
@@ -136,7 +149,10 @@ impl Peer {
             if let Some(pairs) = row["h"].as_array() {
                 record.headers = Some(pairs.iter().fold(OwnedHeaders::new(), |headers, pair| {
                     let value = decoded(&pair[1]);
-                    headers.insert(Header { key: pair[0].as_str().expect("a name"), value: value.as_ref() })
+                    headers.insert(Header {
+                        key: pair[0].as_str().expect("a name"),
+                        value: value.as_ref(),
+                    })
                 }));
             }
             sent.push(producer.send_result(record).map_err(|(error, _)| error)?);
@@ -159,9 +175,17 @@ impl Peer {
 
     // Reading
 
-    fn consumer(&self, group: &str, reset: &str, more: &[(&str, String)]) -> Result<StreamConsumer, KafkaError> {
+    fn consumer(
+        &self,
+        group: &str,
+        reset: &str,
+        more: &[(&str, String)],
+    ) -> Result<StreamConsumer, KafkaError> {
         let mut config = self.base.clone();
-        config.set("group.id", group).set("enable.auto.commit", "false").set("fetch.wait.max.ms", "50");
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("fetch.wait.max.ms", "50");
         config.set("auto.offset.reset", if reset == "none" { "error" } else { reset });
         config.set("fetch.message.max.bytes", "6000000");
         for (name, value) in more {
@@ -178,7 +202,8 @@ impl Peer {
             _ => Offset::Beginning,
         };
         consumer.assign(&list_of(arguments.text("topic"), arguments.int("partition"), offset)?)?;
-        self.readers.insert(arguments.text("name").to_string(), Reader { consumer, held: HashMap::new() });
+        self.readers
+            .insert(arguments.text("name").to_string(), Reader { consumer, held: HashMap::new() });
         Ok(Value::Null)
     }
 
@@ -190,10 +215,12 @@ impl Peer {
         if let Some(instance) = arguments.0["instance"].as_str() {
             more.push(("group.instance.id", instance.to_string()));
         }
-        let consumer = self.consumer(arguments.text("group"), arguments.text_or("reset", "earliest"), &more)?;
+        let consumer =
+            self.consumer(arguments.text("group"), arguments.text_or("reset", "earliest"), &more)?;
         let topics: Vec<&str> = arguments.rows("topics").iter().filter_map(Value::as_str).collect();
         consumer.subscribe(&topics)?;
-        self.readers.insert(arguments.text("name").to_string(), Reader { consumer, held: HashMap::new() });
+        self.readers
+            .insert(arguments.text("name").to_string(), Reader { consumer, held: HashMap::new() });
         Ok(Value::Null)
     }
 
@@ -207,19 +234,31 @@ impl Peer {
         let reader = self.reader(arguments.text("name"))?;
         let mut rows = Vec::new();
         while rows.len() < max {
-            let wait = if rows.is_empty() { end.saturating_duration_since(Instant::now()) } else { Duration::from_millis(10) };
+            let wait = if rows.is_empty() {
+                end.saturating_duration_since(Instant::now())
+            } else {
+                Duration::from_millis(10)
+            };
             match tokio::time::timeout(wait, reader.consumer.recv()).await {
                 Err(_) => break,
-                Ok(Err(error)) if error.rdkafka_error_code().is_some_and(|code| PASSING.contains(&code)) => continue,
+                Ok(Err(error))
+                    if error.rdkafka_error_code().is_some_and(|code| PASSING.contains(&code)) =>
+                {
+                    continue
+                }
                 Ok(Err(error)) => return Err(error.into()),
                 Ok(Ok(message)) => {
                     rows.push(row_of(&message));
-                    reader.held.insert((message.topic().to_string(), message.partition()), message.offset() + 1);
+                    reader.held.insert(
+                        (message.topic().to_string(), message.partition()),
+                        message.offset() + 1,
+                    );
                 }
             }
         }
         let assigned = reader.consumer.assignment()?;
-        let assignment: Vec<Value> = assigned.elements().iter().map(|e| json!([e.topic(), e.partition()])).collect();
+        let assignment: Vec<Value> =
+            assigned.elements().iter().map(|e| json!([e.topic(), e.partition()])).collect();
         Ok(json!({ "records": rows, "assignment": assignment }))
     }
 
@@ -245,7 +284,8 @@ impl Peer {
 
     fn committed(&mut self, arguments: &Arguments) -> Answer {
         let asked = list_of(arguments.text("topic"), arguments.int("partition"), Offset::Invalid)?;
-        let found = self.reader(arguments.text("name"))?.consumer.committed_offsets(asked, PATIENCE)?;
+        let found =
+            self.reader(arguments.text("name"))?.consumer.committed_offsets(asked, PATIENCE)?;
         let row = &found.elements()[0];
         Ok(json!({ "offset": row.offset().to_raw(), "metadata": row.metadata() }))
     }
@@ -267,7 +307,8 @@ impl Peer {
 
     async fn create_topic(&self, arguments: &Arguments) -> Answer {
         let partitions = arguments.int("partitions") as i32;
-        let mut topic = NewTopic::new(arguments.text("topic"), partitions, TopicReplication::Fixed(1));
+        let mut topic =
+            NewTopic::new(arguments.text("topic"), partitions, TopicReplication::Fixed(1));
         topic.config = arguments.pairs("configs");
         single(self.admin.create_topics([&topic], &AdminOptions::new()).await?)
     }
@@ -283,7 +324,10 @@ impl Peer {
     }
 
     async fn describe_configs(&self, topic: &str) -> Answer {
-        let found = self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await?;
+        let found = self
+            .admin
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new())
+            .await?;
         let mut configs = serde_json::Map::new();
         for resource in found {
             for entry in resource?.entries {
@@ -341,7 +385,8 @@ impl Peer {
 
 fn main() {
     let address = std::env::args().nth(1).expect("usage: rust_peer ADDRESS");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     let runtime = runtime.expect("threads");
     let _inside = runtime.enter(); // readers start a task of their own
     let mut peer = Peer::new(&address).expect("a client");

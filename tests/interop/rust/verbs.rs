@@ -1,4 +1,5 @@
-//! The loop of a client's program: requests in, answers out, one JSON object a line (see ../matrix/README.md).
+//! The loop of a client's program: requests in, answers out, one JSON object a line;
+//! ../matrix/README.md has the verbs.
 use std::io::{BufRead, Write};
 
 use base64::engine::general_purpose::STANDARD;
