@@ -45,8 +45,12 @@ class Broker:
         self._server = _VOID()
         self._check(self._library.moldau_server_new(ctypes.byref(self._server)))
         names = {**(settings or {}), **{name.replace("_", "."): value for name, value in more.items()}}
-        for name, value in names.items():
-            self._check(self._library.moldau_server_set(self._server, name.encode(), str(value).encode()))
+        try:
+            for name, value in names.items():
+                self._check(self._library.moldau_server_set(self._server, name.encode(), str(value).encode()))
+        except BrokerError:
+            self.close()
+            raise
 
     def _check(self, code):
         if code != 0:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs test programs that speak TAP, side by side, and counts what they say.
 
-usage: tests/run.py [-j N] [--timeout SECONDS] [--report FILE] KIND=PROGRAM[ ARG...] ...
+usage: tests/run.py [-j N] [--timeout SECONDS] KIND=PROGRAM[ ARG...] ...
 
 Each argument names a kind (unit, sim, ...) and one program. A program that dies, times out, prints
 no result or prints `not ok` has failed; its output is shown. The last line is
 `N passed, N failed, N skipped`; the exit code is 1 when anything failed.
+With TEST_SANITIZER set (lib/sanitize.py) a program has failed, too, when any process it started made a report.
 """
 import argparse
 import collections
@@ -16,17 +17,30 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import sanitize  # noqa: E402
+
 RESULT = re.compile(r"^\s*(not ok|ok)\b\s*(\d+)?\s*(?:-\s*)?(.*)$")
+REPORTS_SHOWN = 10
+SHOWN_LINES = 400 if sanitize.KIND else 120
 SKIP = re.compile(r"#\s*skip\b", re.IGNORECASE)
 
 
 def run_one(kind, command, timeout):
     """One program to its end: (kind, command, passed, failed, skipped, seconds, output, failures)."""
+    if not sanitize.KIND:
+        return run_under(kind, command, timeout, {})
+    with tempfile.TemporaryDirectory(prefix="moldau-reports-") as reports:
+        return run_under(kind, command, timeout, {"TEST_REPORTS": reports, **sanitize.options(reports)})
+
+
+def run_under(kind, command, timeout, variables):
     start = time.monotonic()
     proc = subprocess.Popen(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            stdin=subprocess.DEVNULL, start_new_session=True)
+                            stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **variables})
     timed_out = False
     try:
         out, _ = proc.communicate(timeout=timeout)
@@ -52,6 +66,12 @@ def run_one(kind, command, timeout):
         failures.append(f"exit code {proc.returncode}")
     elif passed + skipped + len(failures) == 0:
         failures.append("printed no result")
+    reports = sanitize.new_reports(variables.get("TEST_REPORTS"))
+    for report in reports[:REPORTS_SHOWN]:
+        text += "\n" + report
+        failures.append("report of a sanitizer: " + sanitize.summary(report))
+    if len(reports) > REPORTS_SHOWN:
+        failures.append(f"{len(reports) - REPORTS_SHOWN} more reports of a sanitizer")
     return kind, command, passed, skipped, failures, time.monotonic() - start, text
 
 
@@ -77,7 +97,7 @@ def main():
             print(f"{state:6} {kind:12} {name}: {passed} passed, {len(failures)} failed"
                   f"{f', {skipped} skipped' if skipped else ''} ({seconds:.1f} s)", flush=True)
             if failures:
-                print("\n".join("    | " + line for line in text.splitlines()[-120:]))
+                print("\n".join("    | " + line for line in text.splitlines()[-SHOWN_LINES:]))
                 for failure in failures:
                     print(f"    -> {failure}")
                 print(f"    run again: {command}", flush=True)

@@ -15,7 +15,7 @@ enum { RESPONSE_ARENA = 256 << 20, TRIES = 50, PAUSE_MS = 100 };
 struct transactions {
     struct cli *cli;
     struct output out;
-    int64_t now_ms;
+    int64_t now_ms;    /* when the coordinator answered */
     int64_t longer_ms; /* 0: all */
     bool *found;       /* of each argument */
 };
@@ -116,6 +116,7 @@ describe(struct transactions *txns, int32_t broker, struct str *ids, int count)
     call.node_id = broker;
     int code = cli_call(cli, &call, CLIENT_TARGET_NODE, PROTO_DESCRIBE_TRANSACTIONS_REQUEST_KEY,
         &request, (const void **)&response);
+    txns->now_ms = env_wall_ms(cli->env); /* after all of them began */
     for (int32_t i = 0; code == CLI_OK && i < response->transaction_states.count; i++) {
         const struct proto_describe_transactions_response_transaction_state *state =
             &response->transaction_states.items[i];
@@ -140,7 +141,6 @@ run_txn(struct cli *cli)
     txns.found = arena_calloc(&cli->arena, (size_t)cli->arg_count + 1, sizeof *txns.found);
     if (txns.found == NULL || cli_env(cli) == NULL)
         return cli_fail_memory(cli);
-    txns.now_ms = env_wall_ms(cli->env);
     int code = cluster_describe(cli, &cluster);
     if (code != CLI_OK)
         return code;

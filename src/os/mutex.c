@@ -10,6 +10,22 @@
 
 static _Thread_local int mutex_held_count;
 
+#if defined(MOLDAU_SLOW_CHECKS) || defined(MOLDAU_LOCK_TIMES)
+static const char *const mutex_rank_names[] = {
+#define X(name) #name,
+    MUTEX_RANKS(X)
+#undef X
+};
+#endif
+
+#ifdef MOLDAU_LOCK_TIMES
+#define lock_times_begin(mutex, site) lock_hold_begin(&(mutex)->hold, site)
+#define lock_times_end(mutex, name) lock_hold_end(&(mutex)->hold, name)
+#else
+#define lock_times_begin(mutex, site) ((void)(mutex))
+#define lock_times_end(mutex, name) ((void)(mutex))
+#endif
+
 #ifdef MOLDAU_SLOW_CHECKS
 enum { MUTEX_HELD_MAX = 16 };
 
@@ -17,12 +33,6 @@ static _Thread_local struct {
     const struct mutex *held[MUTEX_HELD_MAX];
     int count;
 } mutex_witness;
-
-static const char *const mutex_rank_names[] = {
-#define X(name) #name,
-    MUTEX_RANKS(X)
-#undef X
-};
 
 static void
 mutex_witness_check(const struct mutex *mutex)
@@ -86,12 +96,14 @@ mutex_lock(struct mutex *mutex)
     __atomic_store_n(&mutex->held, true, __ATOMIC_RELAXED);
     mutex_witness_add(mutex);
     mutex_held_count++;
+    lock_times_begin(mutex, __builtin_return_address(0));
 }
 
 void
 mutex_unlock(struct mutex *mutex)
 {
     mutex_assert_held(mutex);
+    lock_times_end(mutex, mutex_rank_names[mutex->rank]);
     mutex_witness_remove(mutex);
     mutex_held_count--;
     __atomic_store_n(&mutex->held, false, __ATOMIC_RELAXED);

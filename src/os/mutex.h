@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/attr.h"
+#include "os/lock_times.h"
 
 /* The whole list, lowest first. */
 #define MUTEX_RANKS(X) \
@@ -32,6 +33,9 @@ struct mutex {
     enum mutex_rank rank;
     pthread_t owner;
     bool held; /* only meaningful to the owner */
+#ifdef MOLDAU_LOCK_TIMES
+    struct lock_hold hold; /* the holder's */
+#endif
 };
 
 void mutex_init(struct mutex *mutex, enum mutex_rank rank);

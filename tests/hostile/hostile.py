@@ -13,10 +13,11 @@ import broker  # noqa: E402
 import cases  # noqa: E402
 import making  # noqa: E402
 import wire  # noqa: E402
+from sanitize import KIND, stretched  # noqa: E402
 from tap import check, equal, eventually  # noqa: E402
 
 GROWTH_MIB = 64   # by which the node may grow under one kind of bad input
-WAIT_S = 20
+WAIT_S = stretched(20)
 
 
 def frame(key, version, body, client=b"\0\4test", correlation_id=7, tags=b""):
@@ -132,4 +133,5 @@ class Bounded:
         self.hostile.beside()
         most = self.peak_mib()
         print(f"# {self.before:.0f} MiB before, {most:.0f} at most", flush=True)
-        check(most - self.before < GROWTH_MIB, f"grew from {self.before:.0f} to {most:.0f} MiB")
+        # A sanitizer keeps freed memory back, and more of its own beside what is there.
+        check(KIND or most - self.before < GROWTH_MIB, f"grew from {self.before:.0f} to {most:.0f} MiB")

@@ -14,6 +14,7 @@ import broker  # noqa: E402
 import cases  # noqa: E402
 import making  # noqa: E402
 import marks  # noqa: E402
+import sanitize  # noqa: E402
 import tap  # noqa: E402
 import wire  # noqa: E402
 from tap import check, equal  # noqa: E402
@@ -27,8 +28,8 @@ TOPICS = ("t", "u", "small", "compact", "tiny")
 
 def binary():
     """MOLDAU, else the node under the address sanitizer, else the released one."""
-    if os.environ.get("MOLDAU"):
-        return os.environ["MOLDAU"]
+    if os.environ.get("MOLDAU") or sanitize.KIND:
+        return broker.binary()
     asan = os.path.join(BUILD, "asan/src/node/moldau")
     return asan if os.path.exists(asan) else broker.binary()
 

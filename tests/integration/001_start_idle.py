@@ -11,6 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
 import tap
+from sanitize import stretched
 from tap import check, equal, test
 
 
@@ -69,7 +70,7 @@ def a_stop_at_any_moment_of_the_start_is_an_orderly_one(server):
         time.sleep(delay_ms / 1000)
         process.send_signal(signal.SIGTERM)
         # Before it listens to signals the kernel ends it.
-        check(process.wait(20) in (0, -signal.SIGTERM), f"stopped {delay_ms} ms after its start: {process.returncode}\n{server.log_tail(12)}")
+        check(process.wait(stretched(20)) in (0, -signal.SIGTERM), f"stopped {delay_ms} ms after its start: {process.returncode}\n{server.log_tail(12)}")
     server.start()
 
 

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import broker
 import tap
 from cli import FAILED, NOT_FOUND, OK, USAGE, js, keys, run, says
+from sanitize import stretched
 from tap import check, equal, eventually, test
 
 
@@ -183,7 +184,7 @@ def what_is_no_broker_is_given_up_and_said(server):
             start = time.monotonic()
             _, err = run(address, *args, "--timeout-ms", 300, stdin=b"x\n", code=FAILED)
             says(err, f"no answer from {address}", words)
-            check(time.monotonic() - start < 5, f"{args} took {time.monotonic() - start:.1f} s")
+            check(time.monotonic() - start < stretched(5), f"{args} took {time.monotonic() - start:.1f} s")
 
 
 # ---- topics ----
@@ -450,7 +451,7 @@ def a_group_with_members_is_described_and_not_moved(server):
         says(run(server, "group", "delete-offsets", "busy", "moves:0", code=FAILED)[1], "GROUP_SUBSCRIBED_TO_TOPIC")
     finally:
         member.send_signal(signal.SIGINT)
-        member.communicate(timeout=20)
+        member.communicate(timeout=stretched(20))
     eventually(lambda: js(server, "group", "describe", "busy")["groups"][0]["members"] == 0, timeout_s=60, what="no members")
 
 
@@ -568,7 +569,7 @@ def shells_are_offered_what_may_come_next(server):
     path = os.path.dirname(os.path.realpath(broker.binary()))
     words = script + f"PATH={path}:$PATH MOLDAU_BROKERS={server.address}; export PATH MOLDAU_BROKERS; COMP_WORDS=(moldau group desc); COMP_CWORD=2; _moldau; " \
         "echo ${COMPREPLY[@]}"
-    equal(subprocess.run(["bash", "-c", words], stdout=subprocess.PIPE, timeout=20).stdout, b"describe\n", "in a shell")
+    equal(subprocess.run(["bash", "-c", words], stdout=subprocess.PIPE, timeout=stretched(20)).stdout, b"describe\n", "in a shell")
 
 
 # ---- formats ----
@@ -603,7 +604,7 @@ def long_work_shows_progress_on_a_terminal(server):
     parent, child = os.openpty()
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}
     done = subprocess.run([broker.binary(), "produce", "lines", "--rate", "20", "-b", server.address], input=b"x\n" * 20, stdout=subprocess.PIPE,
-                          stderr=child, env=clean, timeout=30)
+                          stderr=child, env=clean, timeout=stretched(30))
     os.close(child)
     shown = ""
     try:
@@ -622,7 +623,7 @@ def long_work_shows_progress_on_a_terminal(server):
 def standard_output_that_is_full_fails(server):
     with open("/dev/full", "wb") as full:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}
-        done = subprocess.run([broker.binary(), "topic", "list", "-b", server.address], stdout=full, stderr=subprocess.PIPE, env=clean, timeout=20)
+        done = subprocess.run([broker.binary(), "topic", "list", "-b", server.address], stdout=full, stderr=subprocess.PIPE, env=clean, timeout=stretched(20))
     equal(done.returncode, FAILED, "exit code")
     says(done.stderr.decode(), "standard output")
 

@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import apache
 import broker
 import tap
+from sanitize import stretched
 from tap import Skip, check, equal, test
 
 
@@ -43,7 +44,7 @@ class Files:
 
 def moldau(*args, stdin=b"", code=0):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}
-    done = subprocess.run([broker.binary(), *args], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean, timeout=60)
+    done = subprocess.run([broker.binary(), *args], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean, timeout=stretched(60))
     if done.returncode != code:
         raise AssertionError(f"moldau {args}: exit code {done.returncode}, want {code}\n{done.stdout[-800:]}\n{done.stderr[-800:]}")
     return done.stdout.decode(), done.stderr.decode()

@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
 import tap
+from sanitize import stretched
 from tap import check, equal, test
 
 SCRIPTS = ("bench", "build", "lint", "server", "setup", "test")
@@ -14,7 +15,7 @@ SCRIPTS = ("bench", "build", "lint", "server", "setup", "test")
 
 def run(name, *args):
     done = subprocess.run([os.path.join(broker.ROOT, "script", name), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=20, cwd="/")
+                          stderr=subprocess.PIPE, timeout=stretched(20), cwd="/")
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

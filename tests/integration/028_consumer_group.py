@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import broker
 import env
 import tap
+from sanitize import stretched
 from tap import Skip, check, equal, eventually, test
 
 PARTITIONS = 6
@@ -38,7 +39,7 @@ consumer.close()
 
 def moldau(server, *args, ok=True, **options):
     done = subprocess.run([broker.binary(), *args, "-b", server.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=60, **options)
+                          text=True, timeout=stretched(60), **options)
     if ok and done.returncode != 0:
         raise AssertionError(f"moldau {args}: exit code {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
@@ -63,7 +64,7 @@ class Member:
 
     def interrupt(self, timeout_s=30):
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout_s)
+        code = self.process.wait(stretched(timeout_s))
         equal((code, open(self.err.name).read()), (0, ""), "the end of a member")
 
     def kill9(self):

@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
 import tap
+from sanitize import stretched
 from tap import Skip, check, equal, test
 
 BUILD = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(broker.binary()))))
@@ -21,7 +22,7 @@ PROBE = os.path.join(BUILD, "tests/integration/client_probe")
 
 def run(command, timeout_s=90, ok=True, **options):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          stdin=subprocess.DEVNULL, timeout=timeout_s, **options)
+                          stdin=subprocess.DEVNULL, timeout=stretched(timeout_s), **options)
     if ok and done.returncode != 0:
         raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout
@@ -49,7 +50,7 @@ class Consumer:
 
     def finish(self, timeout_s=90):
         try:
-            self.process.wait(timeout_s)
+            self.process.wait(stretched(timeout_s))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -150,7 +151,7 @@ def the_producer_goes_on_after_a_restart_of_the_broker(server):
     time.sleep(0.3)
     server.kill9()
     server.start()
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=stretched(120))
     equal(out.strip(), f"{count} stored, 0 failed, highest offset {count}", f"each order once {err}")
 
 
@@ -188,8 +189,9 @@ def an_example_builds_and_runs_on_the_installed_tree(server):
         source = os.path.join(broker.ROOT, "examples/order_producer.c")
         library_dir = pkg_config("--variable=libdir")[0]
         library_dir = library_dir if library_dir.startswith(tree) else tree + library_dir
-        sanitize = [f for f in ("-fsanitize=address,undefined",) if "__asan_init" in
-                    run(["nm", "-D", os.path.join(library_dir, "libmoldau.so")])]
+        symbols = run(["nm", "-D", os.path.join(library_dir, "libmoldau.so")])
+        sanitize = [f for f, symbol in (("-fsanitize=address,undefined", "__asan_init"), ("-fsanitize=thread", "__tsan_init"))
+                    if symbol in symbols]
         shared, static = os.path.join(tree, "shared"), os.path.join(tree, "static")
         compile = ["gcc", "-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", *sanitize, source, *pkg_config("--cflags")]
         run([*compile, "-o", shared, *pkg_config("--libs")])

@@ -15,12 +15,14 @@ import tempfile
 import time
 
 import apache
+import sanitize
+from sanitize import stretched
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def binary():
-    return os.path.abspath(os.environ.get("MOLDAU") or os.path.join(ROOT, "build/release/src/node/moldau"))
+    return os.path.abspath(os.environ.get("MOLDAU") or os.path.join(sanitize.BUILD, "src/node/moldau"))
 
 
 def free_port():
@@ -39,8 +41,8 @@ def free_port():
 def request(address, api_key, version, body=b"", timeout_s=5, client_id=b"test"):
     """One request with header version 1; gives the body of the answer without the correlation id."""
     host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=timeout_s) as sock:
-        sock.settimeout(timeout_s)
+    with socket.create_connection((host, int(port)), timeout=stretched(timeout_s)) as sock:
+        sock.settimeout(stretched(timeout_s))
         frame = struct.pack(">hhih", api_key, version, 7, len(client_id)) + client_id + body
         sock.sendall(struct.pack(">i", len(frame)) + frame)
         return read_frame(sock)[4:]
@@ -102,7 +104,7 @@ class Server:
                                          cwd=self.dir, env=self._environment())
 
     def start(self, timeout_s=None):
-        timeout_s = timeout_s or (240 if self.kind == "apache" else 60)   # a JVM on a busy machine
+        timeout_s = stretched(timeout_s or (240 if self.kind == "apache" else 60))   # a JVM on a busy machine
         start = time.monotonic()
         self.spawn()
         while not metadata_ready(self.address):
@@ -119,7 +121,7 @@ class Server:
 
     def _environment(self):
         """MOLDAU_* would be read as settings of the node."""
-        return {**{k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}, **self.env}
+        return sanitize.merged({k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}, self.env, binary())
 
     def _moldau_command(self):
         props = {"listeners": f"PLAINTEXT://{self.address}", "log.dirs": self.log_dir,
@@ -147,6 +149,7 @@ class Server:
         """Asks it to stop; gives the exit code, which a sanitizer makes non-zero on a finding."""
         if not self.proc:
             return None
+        timeout_s = stretched(timeout_s)
         self.proc.send_signal(signal.SIGTERM)
         try:
             code = self.proc.wait(timeout_s)

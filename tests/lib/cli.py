@@ -4,6 +4,7 @@ import os
 import subprocess
 
 import broker
+from sanitize import stretched
 from tap import check, equal
 
 OK, FAILED, USAGE, NOT_FOUND, UNHEALTHY = 0, 1, 2, 3, 4
@@ -16,7 +17,7 @@ def run(server, *args, stdin=b"", code=OK, env=None):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU")}
     variables = {**clean, "MOLDAU_BROKERS": address, **(env or {})}
     done = subprocess.run([broker.binary(), *map(str, args)], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60, env={k: v for k, v in variables.items() if v is not None})
+                          stderr=subprocess.PIPE, timeout=stretched(60), env={k: v for k, v in variables.items() if v is not None})
     out, err = done.stdout.decode(), done.stderr.decode()
     if code is not None and done.returncode != code:
         raise AssertionError(f"moldau {args}: exit code {done.returncode}, want {code}\n{out[-1500:]}\n{err[-1500:]}")

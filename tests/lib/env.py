@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import sanitize
 from tap import Skip
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -44,7 +45,8 @@ def run(*command, **options):
     """A command to its end; its standard output as bytes; an AssertionError with its words when it fails."""
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=options.pop("timeout_s", 120), **options)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=sanitize.stretched(options.pop("timeout_s", 120)), **options)
     if done.returncode != 0:
         raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout[-1000:]}\n{done.stderr.decode()[-2000:]}")
     return done.stdout

@@ -5,6 +5,8 @@ import sys
 import time
 import traceback
 
+import sanitize
+
 _tests = []
 
 
@@ -27,8 +29,15 @@ def equal(got, want, what="value"):
         raise AssertionError(f"{what}: got {str(got)[:300]!r}, want {str(want)[:300]!r}")
 
 
+def plain_only(what):
+    """For a test of what a sanitizer changes."""
+    if sanitize.KIND:
+        raise Skip(f"{what} under the {sanitize.KIND} sanitizer: not the node's")
+
+
 def eventually(condition, timeout_s=20, what="condition", every_s=0.05):
     """Waits until condition() is true and gives its value."""
+    timeout_s = sanitize.stretched(timeout_s)
     end = time.monotonic() + timeout_s
     while True:
         value = condition()
@@ -47,7 +56,8 @@ def seed():
 
 
 def main(setup=None, teardown=None):
-    """Runs every @test in order of definition. setup() gives the argument that each test is handed."""
+    """Runs every @test in order of definition. setup() gives the argument that each test is handed.
+    A test during which any process of the build reports to a sanitizer has failed."""
     only = sys.argv[1:]
     chosen = [t for t in _tests if not only or any(o in t.__name__ for o in only)]
     print(f"1..{len(chosen)}", flush=True)
@@ -68,6 +78,8 @@ def main(setup=None, teardown=None):
                     reason, blocked = blocked, "the reason is above"
                     raise AssertionError("set-up failed: " + reason)
                 function(*([context] if setup else []))
+                reports = sanitize.new_reports()
+                check(not reports, "reported: " + "".join(reports)[:8000])
                 print(f"ok {number} - {function.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
             except Skip as e:
                 print(f"ok {number} - {function.__name__} # SKIP {e}", flush=True)

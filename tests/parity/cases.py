@@ -23,6 +23,7 @@ import broker
 import metadata_log
 import segments
 import wire
+from sanitize import stretched
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES, ANSWERS = os.path.join(HERE, "cases"), os.path.join(HERE, "answers")
@@ -47,7 +48,7 @@ UNORDERED = {
     "AlterPartitionReassignments", "AlterReplicaLogDirs", "ListOffsets", "OffsetForLeaderEpoch", "DeleteRecords",
     "LeaveGroup", "Produce", "metadata log", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeClientQuotas", "AlterClientQuotas",
 }
-ANSWER_S, UNTIL_S = 8, 20
+ANSWER_S, UNTIL_S = stretched(8), stretched(20)
 
 
 def load(path):
@@ -102,7 +103,7 @@ class Conn:
     def send(self, codec, step, body):
         if self.sock is None:
             self.sock = socket.create_connection(self.address, timeout=ANSWER_S)
-        self.sock.settimeout(step.get("wait", ANSWER_S))
+        self.sock.settimeout(stretched(step["wait"]) if "wait" in step else ANSWER_S)
         self.correlation_id += 1
         self.sock.sendall(codec.request_frame(step["api"], step["v"], self.correlation_id, step.get("client", "parity"), body))
 
