@@ -177,6 +177,12 @@ log_size_bytes(const struct log *log)
     return atomic_load_explicit(&log->size_bytes, memory_order_relaxed);
 }
 
+int64_t
+log_cleaned_end(const struct log *log)
+{
+    return atomic_load_explicit(&log->cleaned_end, memory_order_relaxed);
+}
+
 int32_t
 log_segment_count(const struct log *log)
 {
@@ -314,8 +320,8 @@ log_segment_add_new(struct log *log, int64_t base_offset)
     return ERR_OK;
 }
 
-static void
-file_gone(void *ctx, const char *path)
+void
+log_file_gone(void *ctx, const char *path)
 {
     struct log *log = ctx;
     if (log->host->delete_later != NULL) {
@@ -336,7 +342,7 @@ log_segments_remove(struct log *log, int32_t first, int32_t count)
          * should we be stopped in between. */
         int32_t at = first > 0 ? first + count - 1 - i : first;
         seg = log->segments[at];
-        enum err err = segment_mark_deleted(seg, file_gone, log);
+        enum err err = segment_mark_deleted(seg, false, log_file_gone, log);
         if (err != ERR_OK)
             return log_judge(log, err);
         atomic_fetch_sub(&log->size_bytes, seg->size_bytes);

@@ -59,6 +59,8 @@ void log_set_high_watermark(struct log *log, int64_t high_watermark);
 /* min(high watermark, first unstable offset). */
 int64_t log_last_stable_offset(const struct log *log);
 int64_t log_size_bytes(const struct log *log); /* no lock */
+/* Where the cleaner goes on; -1: it never was here. No lock. */
+int64_t log_cleaned_end(const struct log *log);
 int32_t log_segment_count(const struct log *log);
 struct log_config log_get_config(const struct log *log);
 void log_set_config(struct log *log, const struct log_config *config);
@@ -273,7 +275,7 @@ struct log_open_opts {
     int64_t recovery_point; /* checkpointed; 0 when unknown */
     int64_t start_offset;   /* checkpointed; 0 when unknown */
     int64_t high_watermark; /* checkpointed; 0 when unknown */
-    int64_t cleaned_end;    /* compacted up to here, as Kafka's cleaner noted; 0 */
+    int64_t cleaned_end;    /* compacted up to here, as the cleaner noted; 0 */
     /* Every segment above the recovery point was begun by this module: where one begins above the
      * end of the one before, something was lost. */
     bool gaps_are_losses;

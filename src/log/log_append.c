@@ -65,7 +65,11 @@ over_age(struct log *log, int64_t max_timestamp, bool *out)
         waited = max_timestamp - first_timestamp;
     else
         waited = env_wall_ms(log->env) - active->created_ms;
-    *out = waited > log->config.segment_ms - log->roll_jitter_ms;
+    int64_t age_ms_max = log->config.segment_ms;
+    /* What is to be compacted in time may not stay in the active segment for longer (KIP-354). */
+    if (log->config.cleanup_compact && log->config.max_compaction_lag_ms < age_ms_max)
+        age_ms_max = log->config.max_compaction_lag_ms;
+    *out = waited > age_ms_max - log->roll_jitter_ms;
     return ERR_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "log/checkpoint.h"
+#include "log/cleaner_priv.h"
 #include "log/log_manager_priv.h"
 #include "log/log_priv.h"
 
@@ -28,7 +29,7 @@ log_checkpoint_name(enum log_checkpoint_kind kind)
 
 /* The number a checkpoint says of a log; -1: no line. Reads only what is for any thread. */
 static int64_t
-checkpoint_value(const struct log *log, int64_t cleaned_end, enum log_checkpoint_kind kind)
+checkpoint_value(const struct log *log, enum log_checkpoint_kind kind)
 {
     switch (kind) {
     case LOG_CHECKPOINT_RECOVERY_POINT: return log_recovery_point(log);
@@ -38,7 +39,8 @@ checkpoint_value(const struct log *log, int64_t cleaned_end, enum log_checkpoint
     case LOG_CHECKPOINT_HIGH_WATERMARK: return log_high_watermark(log);
     case LOG_CHECKPOINT_CLEANED:
         /* What is appended after a truncation was never cleaned. */
-        return cleaned_end < log_end_offset(log) ? cleaned_end : log_end_offset(log);
+        return log_cleaned_end(log) < log_end_offset(log) ? log_cleaned_end(log)
+                                                          : log_end_offset(log);
     case LOG_CHECKPOINT_KIND_COUNT: break;
     }
     UNREACHABLE();
@@ -98,12 +100,10 @@ gather(struct log_manager *mgr, const struct managed_dir *dir, enum log_checkpoi
     mutex_lock(&mgr->mutex);
     HASH_ITER (hh, mgr->logs, entry, next) {
         if (entry->dir == dir)
-            add_line(
-                lines, entry->key, checkpoint_value(entry->log, entry->cleaned_end, kind), count);
+            add_line(lines, entry->key, checkpoint_value(entry->log, kind), count);
     }
     if (mgr->metadata_log != NULL && mgr->metadata_log->host == &dir->host)
-        add_line(
-            lines, LOG_METADATA_TOPIC "-0", checkpoint_value(mgr->metadata_log, -1, kind), count);
+        add_line(lines, LOG_METADATA_TOPIC "-0", checkpoint_value(mgr->metadata_log, kind), count);
     mutex_unlock(&mgr->mutex);
 }
 
@@ -207,4 +207,27 @@ void
 log_manager_checkpoint_high_watermarks(struct log_manager *mgr)
 {
     log_checkpoint_write(mgr, LOG_CHECKPOINT_HIGH_WATERMARK);
+}
+
+/* ---- for the cleaner ---- */
+
+static struct managed_dir *
+dir_of(const struct log_clean *clean)
+{
+    return CONTAINER_OF(clean->host, struct managed_dir, host);
+}
+
+enum err
+log_manager_clean_begun(struct log_manager *mgr, const struct log_clean *clean)
+{
+    return log_checkpoint_write_dir(mgr, dir_of(clean), LOG_CHECKPOINT_RECOVERY_POINT);
+}
+
+void
+log_manager_clean_ended(struct log_manager *mgr, const struct log_clean *clean)
+{
+    struct managed_dir *dir = dir_of(clean);
+    atomic_store(&dir->cleaned_known, true);
+    if (!atomic_load(&dir->host.offline))
+        checkpoint_dir(mgr, dir, LOG_CHECKPOINT_CLEANED);
 }

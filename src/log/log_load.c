@@ -313,10 +313,10 @@ open_all(struct load *l)
             err = item->err; /* this process, not the disk */
         if (item->log == NULL)
             continue;
+        atomic_store(&item->log->cleaned_end, item->cleaned_end);
         err = log_manager_add(l->mgr, item->dir, item->log, &entry);
         if (err != ERR_OK)
             break;
-        entry->cleaned_end = item->cleaned_end;
         item->log = NULL;
     }
     for (int d = 0; d < l->mgr->dir_count && err == ERR_OK; d++)

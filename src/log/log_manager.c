@@ -262,7 +262,6 @@ log_manager_add(
     memcpy(entry->key, key, len + 1);
     entry->log = log;
     entry->dir = dir;
-    entry->cleaned_end = -1;
     HASH_ADD_KEYPTR(hh, mgr->logs, entry->key, len, entry);
     if (entry->hh.tbl == NULL) {
         mem_free(entry);

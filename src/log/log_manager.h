@@ -109,6 +109,11 @@ MUST_USE enum err log_manager_metadata_log(
 void log_manager_checkpoint(struct log_manager *mgr);
 /* replication-offset-checkpoint, from log_high_watermark of each log. */
 void log_manager_checkpoint_high_watermarks(struct log_manager *mgr);
+/* Of a round of the cleaner (log/cleaner.h): the recovery point that it counts on is on the disk;
+ * how far it came is noted. No lock. */
+struct log_clean;
+MUST_USE enum err log_manager_clean_begun(struct log_manager *mgr, const struct log_clean *clean);
+void log_manager_clean_ended(struct log_manager *mgr, const struct log_clean *clean);
 /* Removes files and directories whose delete delay is over. */
 void log_manager_delete_due(struct log_manager *mgr);
 

@@ -26,7 +26,7 @@ struct managed_dir {
     bool clean;                    /* stopped cleanly before this start */
     bool in_use;                   /* the last run was ours and did not end cleanly */
     bool checkpointed;             /* the recovery points could be read */
-    bool cleaned_known;            /* there is a cleaner's checkpoint; we never begin one */
+    _Atomic bool cleaned_known;    /* there is a cleaner's checkpoint, or something to say in one */
     bool cleaned_stale;            /* it tells of logs that are gone */
     int64_t broker_epoch;          /* of that stop; -1 unknown */
     uint64_t checkpoint_hashes[4]; /* of the texts written last; guarded by `duty` */
@@ -36,7 +36,6 @@ struct managed_log {
     UT_hash_handle hh;
     struct log *log; /* owned */
     struct managed_dir *dir;
-    int64_t cleaned_end; /* first offset the cleaner has not been at; -1: it never was */
     char key[];
 };
 
@@ -87,7 +86,7 @@ enum log_checkpoint_kind {
     LOG_CHECKPOINT_RECOVERY_POINT,
     LOG_CHECKPOINT_LOG_START,
     LOG_CHECKPOINT_HIGH_WATERMARK,
-    LOG_CHECKPOINT_CLEANED, /* of Kafka's cleaner; only kept true */
+    LOG_CHECKPOINT_CLEANED, /* of the cleaner, ours or Kafka's */
     LOG_CHECKPOINT_KIND_COUNT,
 };
 

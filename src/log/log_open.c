@@ -291,6 +291,7 @@ log_new(const struct log_open_opts *opts, struct log **out)
     log->home.config = &log->config;
     log->home.settle_later = opts->settle_later;
     log->corrupt_offset = -1;
+    atomic_store(&log->cleaned_end, opts->cleaned_end > 0 ? opts->cleaned_end : -1);
     log->txn_rebuild_from = INT64_MAX;
     log->flushed_ms = env_now_ms(log->env);
     epoch_cache_init(&log->epochs);
@@ -330,7 +331,8 @@ tell_empty_segments(const struct log *log, int64_t cleaned_end)
 {
     for (int32_t i = 0; i + 1 < log->segment_count; i++) {
         int64_t next = log->segments[i + 1]->base_offset;
-        if (log->segments[i]->size_bytes > 0 || next <= cleaned_end)
+        /* The note of a round may be lost: segments were replaced before it was written. */
+        if (log->segments[i]->size_bytes > 0 || next <= cleaned_end || log->config.cleanup_compact)
             continue;
         diag_event(env_diag(log->env), DIAG_ERROR, "log", "segment_lost",
             DIAG_Z("dir", log->home.dir), DIAG_I64("from_offset", log->segments[i]->base_offset),

@@ -73,6 +73,8 @@ struct log {
     _Atomic int64_t recovery_point;
     _Atomic int64_t high_watermark;
     _Atomic int64_t size_bytes;
+    _Atomic int64_t cleaned_end; /* the first offset the cleaner has not been at; -1: never */
+    _Atomic bool uncleanable;    /* the cleaner met what it cannot read */
 };
 
 static inline struct log_segment *
@@ -97,6 +99,8 @@ MUST_USE enum err log_segment_push(struct log *log, struct log_segment *seg);
 MUST_USE enum err log_segment_add_new(struct log *log, int64_t base_offset);
 /* Marks the files of segments [first, first + count) deleted and forgets them. */
 MUST_USE enum err log_segments_remove(struct log *log, int32_t first, int32_t count);
+/* Of a file that was renamed to .deleted; ctx is the log. */
+void log_file_gone(void *ctx, const char *path);
 void log_cursor_note(struct log *log, bool append, int64_t offset, int64_t base, int64_t position);
 /* Position to walk on from for `offset` in that segment; -1: ask the index. */
 int64_t log_cursor_hint(const struct log *log, const struct log_segment *seg, int64_t offset);

@@ -64,6 +64,8 @@ take_valid_swap(struct swap *s, const char *path, const struct log_file_name *fi
         return err;
     if (file->base_offset < s->swap_first)
         s->swap_first = file->base_offset;
+    if (end == file->base_offset)
+        end++; /* nothing is left in it: the files of that very name go all the same */
     if (end > s->swap_end)
         s->swap_end = end;
     return ERR_OK;

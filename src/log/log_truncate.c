@@ -19,6 +19,8 @@ end_lowered(struct log *log, int64_t end)
     log->durable_segment = -1; /* the next flush syncs the segments */
     if (log_high_watermark(log) > end)
         atomic_store(&log->high_watermark, end);
+    if (log_cleaned_end(log) > end) /* what comes there now was never cleaned */
+        atomic_store(&log->cleaned_end, end);
     if (log_start_offset(log) > end)
         atomic_store(&log->start_offset, end);
     atomic_store_explicit(&log->end_offset, end, memory_order_release);

@@ -28,7 +28,7 @@ take_logs(struct closing *c)
     HASH_ITER (hh, mgr->logs, entry, next) {
         struct closed_log *closed = &c->closed[c->count];
         closed->dir = entry->dir;
-        closed->cleaned_end = entry->cleaned_end;
+        closed->cleaned_end = log_cleaned_end(entry->log);
         snprintf(closed->key, LOG_KEY_SIZE, "%s", entry->key);
         c->items[c->count++] = (struct settle_item){.dir = entry->dir, .log = entry->log};
         HASH_DEL(mgr->logs, entry);

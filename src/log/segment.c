@@ -27,16 +27,50 @@ segment_new(struct segment_home *home, int64_t base_offset, struct log_segment *
     return ERR_OK;
 }
 
-enum err
-segment_create(struct segment_home *home, int64_t base_offset, struct log_segment **out)
+static const char *
+phase_suffix(enum log_file_phase phase)
+{
+    switch (phase) {
+    case LOG_FILE_PLAIN: return "";
+    case LOG_FILE_CLEANED: return ".cleaned";
+    case LOG_FILE_SWAP: return ".swap";
+    case LOG_FILE_DELETED: return ".deleted";
+    }
+    UNREACHABLE();
+}
+
+static bool
+path_in_phase(const struct log_segment *seg, enum log_file_kind kind, enum log_file_phase phase,
+    char out[LOG_PATH_MAX])
+{
+    const char *suffix = phase_suffix(phase);
+    if (!log_file_path(out, seg->home->dir, seg->base_offset, kind) ||
+        strlen(out) + strlen(suffix) >= LOG_PATH_MAX)
+        return false;
+    memcpy(out + strlen(out), suffix, strlen(suffix) + 1);
+    return true;
+}
+
+bool
+segment_path(const struct log_segment *seg, enum log_file_kind kind, char out[LOG_PATH_MAX])
+{
+    return path_in_phase(seg, kind, seg->phase, out);
+}
+
+static enum err
+create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase,
+    struct log_segment **out)
 {
     struct log_segment *seg;
     char path[LOG_PATH_MAX];
-    if (!log_file_path(path, home->dir, base_offset, LOG_FILE_LOG))
-        return ERR_INVALID;
     enum err err = segment_new(home, base_offset, &seg);
     if (err != ERR_OK)
         return err;
+    seg->phase = phase;
+    if (!segment_path(seg, LOG_FILE_LOG, path)) {
+        mem_free(seg);
+        return ERR_INVALID;
+    }
     struct env_file *file;
     err = file_cache_open(home->files, home->env, &seg->slot, path,
         ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
@@ -58,6 +92,94 @@ segment_create(struct segment_home *home, int64_t base_offset, struct log_segmen
         return err;
     }
     *out = seg;
+    return ERR_OK;
+}
+
+enum err
+segment_create(struct segment_home *home, int64_t base_offset, struct log_segment **out)
+{
+    return create(home, base_offset, LOG_FILE_PLAIN, out);
+}
+
+/* Files of an unfinished round that this one may not write. */
+static enum err
+remove_leftovers(struct log_segment *seg)
+{
+    static const enum log_file_kind kinds[] = {LOG_FILE_TIMEINDEX, LOG_FILE_TXNINDEX};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char path[LOG_PATH_MAX];
+        if (!segment_path(seg, kinds[i], path))
+            return ERR_INVALID;
+        enum err err = env_unlink(seg->home->env, path);
+        if (err != ERR_OK && err != ERR_NOTFOUND)
+            return err;
+    }
+    return ERR_OK;
+}
+
+enum err
+segment_create_cleaned(struct segment_home *home, int64_t base_offset, struct log_segment **out)
+{
+    struct log_segment *seg;
+    enum err err = create(home, base_offset, LOG_FILE_CLEANED, &seg);
+    if (err != ERR_OK)
+        return err;
+    err = remove_leftovers(seg);
+    if (err != ERR_OK) {
+        segment_free(&seg);
+        return err;
+    }
+    *out = seg;
+    return ERR_OK;
+}
+
+enum err
+segment_set_phase(struct log_segment *seg, enum log_file_phase phase)
+{
+    static const enum log_file_kind kinds[] = {
+        LOG_FILE_LOG, LOG_FILE_INDEX, LOG_FILE_TIMEINDEX, LOG_FILE_TXNINDEX};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char from[LOG_PATH_MAX], to[LOG_PATH_MAX];
+        if (!segment_path(seg, kinds[i], from) || !path_in_phase(seg, kinds[i], phase, to))
+            return ERR_INVALID;
+        enum err err = env_rename(seg->home->env, from, to);
+        if (err != ERR_OK && (err != ERR_NOTFOUND || kinds[i] == LOG_FILE_LOG))
+            return err;
+    }
+    seg->phase = phase;
+    return ERR_OK;
+}
+
+/* A file that was written through a descriptor which may be closed since. */
+static enum err
+sync_named(struct log_segment *seg, enum log_file_kind kind)
+{
+    char path[LOG_PATH_MAX];
+    struct env_file *file;
+    if (!segment_path(seg, kind, path))
+        return ERR_INVALID;
+    enum err err = env_open(seg->home->env, path, ENV_OPEN_WRITE, &file);
+    if (err != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_OK : err;
+    err = env_sync(file);
+    env_file_close(&file);
+    return err;
+}
+
+enum err
+segment_sync(struct log_segment *seg)
+{
+    enum err err =
+        seg->dirty_file != NULL ? env_sync(seg->dirty_file) : sync_named(seg, LOG_FILE_LOG);
+    for (int kind = LOG_FILE_INDEX; kind <= LOG_FILE_TXNINDEX && err == ERR_OK; kind++)
+        err = sync_named(seg, (enum log_file_kind)kind);
+    if (err != ERR_OK)
+        return err;
+    if (seg->dirty_file != NULL)
+        env_file_close(&seg->dirty_file);
+    for (int i = 0; i < SEGMENT_INDEX_COUNT; i++)
+        seg->index[i].unsynced = false;
+    seg->txn_unsynced = false;
     return ERR_OK;
 }
 
@@ -120,7 +242,7 @@ segment_file(struct log_segment *seg, struct env_file **out)
     struct env_file *file = file_cache_get(home->files, &seg->slot);
     if (file == NULL) {
         char path[LOG_PATH_MAX];
-        if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_LOG))
+        if (!segment_path(seg, LOG_FILE_LOG, path))
             return ERR_INVALID;
         enum err err =
             file_cache_open(home->files, home->env, &seg->slot, path, ENV_OPEN_WRITE, &file);
@@ -296,10 +418,13 @@ segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
 }
 
 enum err
-segment_mark_deleted(struct log_segment *seg, void (*gone)(void *ctx, const char *path), void *ctx)
+segment_mark_deleted(struct log_segment *seg, bool keep_snapshot,
+    void (*gone)(void *ctx, const char *path), void *ctx)
 {
     struct segment_home *home = seg->home;
     for (int kind = 0; kind < LOG_FILE_KIND_COUNT; kind++) {
+        if (kind == LOG_FILE_SNAPSHOT && keep_snapshot)
+            continue;
         char from[LOG_PATH_MAX], to[LOG_PATH_MAX + 16];
         if (!log_file_path(from, home->dir, seg->base_offset, (enum log_file_kind)kind))
             return ERR_INVALID;

@@ -72,11 +72,22 @@ struct log_segment {
     bool txn_unsynced;
     bool has_snapshot; /* `<base>.snapshot` exists */
     bool preallocated;
+    enum log_file_phase phase; /* in its files' names: CLEANED while the cleaner writes it */
 };
 
 /* A new, empty segment; its file is created. */
 MUST_USE enum err segment_create(
     struct segment_home *home, int64_t base_offset, struct log_segment **out);
+/* The same of a segment that the cleaner writes: its files end in .cleaned; what an unfinished
+ * round left behind under these names is overwritten. */
+MUST_USE enum err segment_create_cleaned(
+    struct segment_home *home, int64_t base_offset, struct log_segment **out);
+/* The path of one of its files, in its phase; false when it does not fit. */
+bool segment_path(const struct log_segment *seg, enum log_file_kind kind, char out[LOG_PATH_MAX]);
+/* Renames its files to another phase, the data first (a file that is not there is none). */
+MUST_USE enum err segment_set_phase(struct log_segment *seg, enum log_file_phase phase);
+/* Makes everything of a sealed segment durable but the names. */
+MUST_USE enum err segment_sync(struct log_segment *seg);
 /* One that exists, as the directory listing and stat say; opens nothing. */
 MUST_USE enum err segment_open(struct segment_home *home, int64_t base_offset, int64_t size_bytes,
     int64_t mtime_ms, struct log_segment **out);
@@ -101,9 +112,10 @@ bool segment_is_full(const struct log_segment *seg, size_t len, int64_t last_off
 MUST_USE enum err segment_seal(struct log_segment *seg);
 /* Cuts the data to `position`, where a batch begins, and the indexes to offsets below `offset`. */
 MUST_USE enum err segment_truncate(struct log_segment *seg, int64_t position, int64_t offset);
-/* Renames all files to .deleted; each renamed path is handed to `gone`, which may be NULL. */
-MUST_USE enum err segment_mark_deleted(
-    struct log_segment *seg, void (*gone)(void *ctx, const char *path), void *ctx);
+/* Renames all files to .deleted, but the producer snapshot when that is kept; each renamed path is
+ * handed to `gone`, which may be NULL. */
+MUST_USE enum err segment_mark_deleted(struct log_segment *seg, bool keep_snapshot,
+    void (*gone)(void *ctx, const char *path), void *ctx);
 
 /* ---- finding ---- */
 

@@ -62,7 +62,7 @@ segment_index_create(struct log_segment *seg)
     char path[LOG_PATH_MAX];
     ASSERT(!idx->on_disk);
     ASSERT(seg->size_bytes == 0 && idx->count == 0);
-    if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_INDEX))
+    if (!segment_path(seg, LOG_FILE_INDEX, path))
         return ERR_INVALID;
     enum err err =
         env_open(home->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
@@ -83,7 +83,7 @@ index_file(struct log_segment *seg, enum segment_index which, bool create, struc
     struct env_file *file = file_cache_get(home->files, &seg->index[which].slot);
     if (file == NULL) {
         char path[LOG_PATH_MAX];
-        if (!log_file_path(path, home->dir, seg->base_offset, file_kinds[which]))
+        if (!segment_path(seg, file_kinds[which], path))
             return ERR_INVALID;
         enum err err = file_cache_open(home->files, home->env, &seg->index[which].slot, path,
             ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);

@@ -15,7 +15,7 @@ txn_file(struct log_segment *seg, bool create, struct env_file **out)
     struct env_file *file = file_cache_get(home->files, &seg->txn_slot);
     if (file == NULL) {
         char path[LOG_PATH_MAX];
-        if (!log_file_path(path, home->dir, seg->base_offset, LOG_FILE_TXNINDEX))
+        if (!segment_path(seg, LOG_FILE_TXNINDEX, path))
             return ERR_INVALID;
         enum err err = file_cache_open(home->files, home->env, &seg->txn_slot, path,
             ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);

@@ -14,6 +14,12 @@ run_retention(struct node *node)
 }
 
 static void
+run_clean(struct node *node)
+{
+    replica_manager_clean(node->replicas);
+}
+
+static void
 run_checkpoint_hw(struct node *node)
 {
     replica_manager_checkpoint_hw(node->replicas);
@@ -89,6 +95,9 @@ node_duties_init(struct node *node)
     const struct node_config *config = node->opts.config;
     add(node, "retention", node_config_i64(config, "log.retention.check.interval.ms"),
         run_retention);
+    if (node_config_bool(config, "log.cleaner.enable"))
+        add(node, "clean", replica_cleaner_interval_ms(replica_manager_cleaner(node->replicas)),
+            run_clean);
     add(node, "checkpoint_high_watermarks",
         node_config_i64(config, "replica.high.watermark.checkpoint.interval.ms"),
         run_checkpoint_hw);

@@ -3,6 +3,7 @@
  *
  * Everything here runs on the opener's thread before any loop does, and may block on the disk. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -279,6 +280,31 @@ open_coord(struct node *node)
     return broker_coord_new(&opts, &node->coord);
 }
 
+static double
+config_f64(const struct node_config *config, const char *key)
+{
+    struct str text = node_config_str(config, key);
+    char digits[64];
+    if (str_is_null(text) || text.len >= sizeof digits)
+        return 0;
+    memcpy(digits, text.data, text.len);
+    digits[text.len] = '\0';
+    return strtod(digits, NULL);
+}
+
+static struct replica_cleaner_opts
+cleaner_opts(const struct node_config *config)
+{
+    return (struct replica_cleaner_opts){
+        .enabled = node_config_bool(config, "log.cleaner.enable"),
+        .threads = (int32_t)node_config_i64(config, "log.cleaner.threads"),
+        .map_bytes = node_config_i64(config, "log.cleaner.dedupe.buffer.size"),
+        .map_load_factor = config_f64(config, "log.cleaner.io.buffer.load.factor"),
+        .bytes_per_second = config_f64(config, "log.cleaner.io.max.bytes.per.second"),
+        .backoff_ms = node_config_i64(config, "log.cleaner.backoff.ms"),
+    };
+}
+
 static enum err
 open_replicas(struct node *node)
 {
@@ -291,6 +317,7 @@ open_replicas(struct node *node)
         .ack_flush = node_config_bool(node->opts.config, "log.ack.flush"),
         .session_slots = (int32_t)node_config_i64(
             node->opts.config, "max.incremental.fetch.session.cache.slots"),
+        .cleaner = cleaner_opts(node->opts.config),
         .events = {broker_coord_led, broker_coord_resigned, node->coord},
     };
     return replica_manager_new(&opts, &node->replicas);

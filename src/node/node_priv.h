@@ -15,7 +15,7 @@
 #include "node/node.h"
 #include "replica/manager.h"
 
-enum { NODE_REACTORS_MAX = 64, NODE_DIRS_MAX = 64, NODE_DIR_TEXT = 4096, NODE_DUTIES_MAX = 8 };
+enum { NODE_REACTORS_MAX = 64, NODE_DIRS_MAX = 64, NODE_DIR_TEXT = 4096, NODE_DUTIES_MAX = 10 };
 
 /* Something that is done again and again: a timer of the first reactor hands it to the pool. */
 struct node_duty {

@@ -11,6 +11,7 @@
 
 /* The whole list, lowest first. */
 #define MUTEX_RANKS(X) \
+    X(CLEANER)         \
     X(CHECKPOINTS)     \
     X(LOG_MANAGER)     \
     X(REPLICA_MANAGER) \

@@ -105,6 +105,14 @@ replica_manager_retention(struct replica_manager *mgr)
     log_manager_delete_due(mgr->opts.logs);
 }
 
+/* ---- compaction ---- */
+
+void
+replica_manager_clean(struct replica_manager *mgr)
+{
+    replica_cleaner_tick(mgr->cleaner);
+}
+
 /* ---- checkpoints ---- */
 
 void

@@ -51,6 +51,11 @@ replica_manager_new(const struct replica_manager_opts *opts, struct replica_mana
     mutex_init(&mgr->mutex, MUTEX_RANK_REPLICA_MANAGER);
     replica_producer_ids_init(&mgr->producer_ids);
     replica_sweep_init(mgr);
+    err = replica_cleaner_new(mgr, &opts->cleaner, &mgr->cleaner);
+    if (err != ERR_OK) {
+        replica_manager_free(&mgr);
+        return err;
+    }
     *out = mgr;
     return ERR_OK;
 }
@@ -73,6 +78,7 @@ replica_manager_free(struct replica_manager **mgr_ref)
 
     if (mgr == NULL)
         return;
+    replica_cleaner_free(&mgr->cleaner);
     HASH_ITER (hh, mgr->topics, topic, next) {
         HASH_DEL(mgr->topics, topic);
         topic_free(topic);
@@ -232,6 +238,12 @@ struct replica_producer_ids *
 replica_manager_producer_ids(struct replica_manager *mgr)
 {
     return &mgr->producer_ids;
+}
+
+struct replica_cleaner *
+replica_manager_cleaner(struct replica_manager *mgr)
+{
+    return mgr->cleaner;
 }
 
 struct log_manager *
@@ -609,6 +621,7 @@ replica_manager_release_readers(struct replica_manager *mgr)
 void
 replica_manager_stop(struct replica_manager *mgr)
 {
+    replica_cleaner_stop(mgr->cleaner);
     replica_manager_each(mgr, stop_one, NULL);
     log_manager_checkpoint_high_watermarks(mgr->opts.logs);
 }

@@ -16,6 +16,7 @@
 #include "os/env.h"
 #include "os/loop.h"
 #include "proto/error_codes.h"
+#include "replica/cleaner.h"
 #include "replica/partition.h"
 
 struct log_manager;
@@ -43,6 +44,7 @@ struct replica_manager_opts {
     int32_t node_id;
     bool ack_flush;        /* log.ack.flush: the high watermark covers only flushed bytes */
     int32_t session_slots; /* max.incremental.fetch.session.cache.slots */
+    struct replica_cleaner_opts cleaner;
     struct replica_manager_events events;
 };
 
@@ -93,6 +95,9 @@ int64_t replica_manager_partition_count(struct replica_manager *mgr);
 /* ---- duties, on the I/O pool, driven by the node's timers ---- */
 
 void replica_manager_retention(struct replica_manager *mgr); /* log.retention.check.interval.ms */
+/* Compaction goes on; every replica_cleaner_interval_ms. */
+void replica_manager_clean(struct replica_manager *mgr);
+struct replica_cleaner *replica_manager_cleaner(struct replica_manager *mgr);
 void replica_manager_checkpoint_hw(
     struct replica_manager *mgr); /* replica.high.watermark.checkpoint... */
 void replica_manager_checkpoint_logs(struct replica_manager *mgr); /* recovery points, log starts */

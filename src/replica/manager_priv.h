@@ -28,6 +28,7 @@ struct replica_manager {
     struct replica_shared shared;
     struct replica_fetch_sessions *sessions; /* owned */
     struct replica_producer_ids producer_ids;
+    struct replica_cleaner *cleaner; /* owned */
 
     struct mutex mutex;
     /* Under the mutex. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/siphash.h"
 #include "base/map.h"
 #include "tests/lib/test.h"
 
@@ -127,6 +128,23 @@ map_add_without_memory_leaves_the_element_out(void **state)
     HASH_CLEAR(hh, table);
 }
 
-TEST_MAIN(cmocka_unit_test(hashes_agree_with_kafka),
+static void
+siphash_gives_the_published_values(void **state)
+{
+    struct siphash_key key = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
+    uint8_t in[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (uint8_t)i;
+    struct siphash out = siphash_128(&key, (struct bytes){in, 0});
+    assert_int_equal(out.low, UINT64_C(0xe6a825ba047f81a3));
+    assert_int_equal(out.high, UINT64_C(0x930255c71472f66d));
+    out = siphash_128(&key, (struct bytes){in, 1});
+    assert_int_equal(out.low, UINT64_C(0x44af996bd8c187da));
+    assert_int_equal(out.high, UINT64_C(0x45fc229b11597634));
+}
+
+TEST_MAIN(cmocka_unit_test(siphash_gives_the_published_values),
+    cmocka_unit_test(hashes_agree_with_kafka),
     cmocka_unit_test(hash_bytes_tells_lengths_and_bits_apart),
     cmocka_unit_test(map_add_without_memory_leaves_the_element_out))
