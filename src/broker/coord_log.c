@@ -30,6 +30,7 @@ enum {
     SLOTS_MAX = 1024,           /* partitions of __consumer_offsets that can be served */
     LOAD_CHUNK_BYTES = 1 << 20, /* read and applied at a time, the lock held for so long */
     LOAD_ARENA_BYTES = 64 << 10,
+    RELOAD_MS = 1000, /* after a load that memory was missing for */
     OFFSETS_PARTITIONS_DEFAULT = 50,
     CLEAN_GROWTH_MIN = 8 << 20,
 };
@@ -59,7 +60,8 @@ struct coord_slot {
     struct loop_task retime; /* posted to the slot's loop */
     bool retime_queued;
     struct loop_timer timer;
-    int64_t armed_ms; /* when the timer fires, INT64_MAX when it does not */
+    int64_t reload_ms; /* when loading is tried again; INT64_MAX: not at all */
+    int64_t armed_ms;  /* when the timer fires, INT64_MAX when it does not */
 };
 
 struct broker_coord {
@@ -229,10 +231,17 @@ follow_watermark(struct coord_slot *slot)
     }
 }
 
+static int64_t
+next_deadline(const struct coord_slot *slot)
+{
+    int64_t due_ms = coord_runtime_next_deadline(slot->shard);
+    return due_ms < slot->reload_ms ? due_ms : slot->reload_ms;
+}
+
 static void
 set_timer(struct coord_slot *slot)
 {
-    int64_t due_ms = coord_runtime_next_deadline(slot->shard);
+    int64_t due_ms = next_deadline(slot);
     int64_t now_ms = env_now_ms(slot->coord->opts.env);
     slot->armed_ms = INT64_MAX;
     if (due_ms == INT64_MAX || slot->stopped) {
@@ -247,8 +256,7 @@ set_timer(struct coord_slot *slot)
 static void
 follow_deadline(struct coord_slot *slot)
 {
-    if (slot->retime_queued || slot->stopped ||
-        coord_runtime_next_deadline(slot->shard) >= slot->armed_ms)
+    if (slot->retime_queued || slot->stopped || next_deadline(slot) >= slot->armed_ms)
         return;
     slot->retime_queued = true;
     loop_post(slot->loop, &slot->retime);
@@ -327,6 +335,29 @@ run_retime(struct loop_task *task)
     mutex_unlock(&slot->lock);
 }
 
+/* What memory was missing for. */
+static void
+load_later(struct coord_slot *slot)
+{
+    mutex_assert_held(&slot->lock);
+    slot->reload_ms = env_now_ms(slot->coord->opts.env) + RELOAD_MS;
+    follow_deadline(slot);
+}
+
+static void
+load_again(struct coord_slot *slot)
+{
+    struct replica_partition_state state;
+    if (env_now_ms(slot->coord->opts.env) < slot->reload_ms)
+        return;
+    slot->reload_ms = INT64_MAX;
+    if (slot->part == NULL || coord_shard_state(slot->shard) != COORD_SHARD_UNLOADED)
+        return;
+    replica_partition_get_state(slot->part, &state);
+    if (state.leader && !state.offline && state.leader_epoch == slot->leader_epoch)
+        start_load(slot);
+}
+
 static void
 run_timer(struct loop_timer *timer)
 {
@@ -335,6 +366,7 @@ run_timer(struct loop_timer *timer)
     slot->armed_ms = INT64_MAX;
     if (!slot->stopped) {
         enter(slot);
+        load_again(slot);
         coord_runtime_tick(slot->shard);
         flush(slot);
         follow_watermark(slot);
@@ -376,8 +408,9 @@ load_read(struct load_job *job, int64_t offset, size_t *len)
 
     *len = 0;
     arena_init(&arena, LOAD_ARENA_BYTES);
-    if (replica_partition_fetch(job->part, &fetch) != PROTO_ERROR_NONE)
-        err = ERR_IO;
+    enum proto_error error = replica_partition_fetch(job->part, &fetch);
+    if (error != PROTO_ERROR_NONE) /* the first is what a lack of memory is told as */
+        err = error == PROTO_ERROR_UNKNOWN_SERVER_ERROR ? ERR_NOMEM : ERR_IO;
     if (err == ERR_OK && fetch.slice.file != NULL) {
         if (fetch.slice.len > job->capacity) {
             mem_free(job->chunk);
@@ -447,6 +480,8 @@ load_fail(struct load_job *job, enum err err)
     if (is_current(job)) {
         atomic_store(&slot->loading, false);
         coord_shard_unload(slot->shard, PROTO_ERROR_NOT_COORDINATOR);
+        if (err == ERR_NOMEM)
+            load_later(slot);
     }
     mutex_unlock(&slot->lock);
 }
@@ -492,6 +527,7 @@ start_load(struct coord_slot *slot)
     struct load_job *job = mem_calloc(1, sizeof *job);
     if (job == NULL || coord_shard_load_begin(slot->shard, slot->leader_epoch) != ERR_OK) {
         mem_free(job);
+        load_later(slot);
         return;
     }
     job->chunk = mem_alloc(LOAD_CHUNK_BYTES);
@@ -548,7 +584,7 @@ slot_new(struct broker_coord *coord, int32_t index)
     slot->coord = coord;
     slot->index = index;
     slot->leader_epoch = -1;
-    slot->armed_ms = INT64_MAX;
+    slot->armed_ms = slot->reload_ms = INT64_MAX;
     slot->loop = coord->opts.loops[index % coord->opts.loop_count];
     list_init(&slot->jobs);
     mutex_init(&slot->lock, MUTEX_RANK_COORD_SHARD);
@@ -587,6 +623,7 @@ slot_drop(struct coord_slot *slot)
     mutex_assert_held(&slot->lock);
     coord_shard_unload(slot->shard, PROTO_ERROR_NOT_COORDINATOR);
     atomic_store(&slot->loading, false);
+    slot->reload_ms = INT64_MAX;
     slot->term++;
     if (slot->part == NULL)
         return;

@@ -20,7 +20,12 @@
 
 /* The file grows by zeros ahead of what is written, so that few syncs have a new length to commit.
  */
-enum { GROWTH = 1 << 20, OUT_MAX = LOG_JOURNAL_BATCH_MAX + LOG_JOURNAL_ENTRY_MAX + 4096 };
+enum {
+    GROWTH = 1 << 20,
+    OUT_MAX = LOG_JOURNAL_BATCH_MAX + LOG_JOURNAL_ENTRY_MAX + 4096,
+    LAP_MIN = 4096,
+    BATCHES_PER_LAP = 4, /* at least, where a lap is short */
+};
 
 struct journal_file {
     struct env_file *file; /* owned; NULL until the first lap in it */
@@ -33,6 +38,8 @@ struct log_journal {
     struct pool *pool;
     char *dir; /* owned */
     int64_t lap_bytes;
+    size_t batch_bytes; /* no more entries are taken in once a batch is so long */
+    size_t growth;
     void (*turned)(void *ctx);
     void *ctx;
 
@@ -45,7 +52,8 @@ struct log_journal {
     struct journal_file files[LOG_JOURNAL_FILES];
     int64_t position;
     uint32_t number;
-    uint8_t *zeros; /* owned; GROWTH bytes; NULL until a file grows */
+    uint8_t *zeros; /* owned; `growth` bytes; NULL until a file grows */
+    bool begun;     /* the first lap */
     bool turn_untold;
     struct buf out;
 
@@ -126,25 +134,27 @@ static enum err
 file_grow(struct log_journal *j, struct journal_file *file, int64_t end)
 {
     if (j->zeros == NULL)
-        j->zeros = mem_calloc(1, GROWTH);
+        j->zeros = mem_calloc(1, j->growth);
     if (j->zeros == NULL)
         return ERR_NOMEM;
     while (file->size_bytes < end) {
-        enum err err = env_write_at(file->file, file->size_bytes, (struct bytes){j->zeros, GROWTH});
+        enum err err =
+            env_write_at(file->file, file->size_bytes, (struct bytes){j->zeros, j->growth});
         if (err != ERR_OK)
             return err;
-        file->size_bytes += GROWTH;
+        file->size_bytes += (int64_t)j->growth;
     }
     return ERR_OK;
 }
 
-/* LIMIT when the other file is still needed. */
+/* LIMIT when the other file is still needed, or a lap is too short for the batch. */
 static enum err
 make_room(struct log_journal *j, int64_t len)
 {
     uint64_t lap = atomic_load(&j->lap);
-    ASSERT(len <= j->lap_bytes);
-    if (lap > 0 && j->position + len <= j->lap_bytes)
+    if (len > j->lap_bytes)
+        return ERR_LIMIT;
+    if (j->begun && j->position + len <= j->lap_bytes)
         return file_grow(j, &j->files[lap % LOG_JOURNAL_FILES], j->position + len);
     int next = (int)((lap + 1) % LOG_JOURNAL_FILES);
     if (atomic_load(&j->holders[next]) > 0)
@@ -157,7 +167,8 @@ make_room(struct log_journal *j, int64_t len)
     atomic_store(&j->lap, lap + 1);
     j->position = 0;
     j->number = 0;
-    j->turn_untold = lap > 0;
+    j->turn_untold = j->begun;
+    j->begun = true;
     return ERR_OK;
 }
 
@@ -215,7 +226,7 @@ gather(struct log_journal *j, struct list *taken)
 {
     buf_clear(&j->out);
     (void)buf_extend(&j->out, LOG_JOURNAL_HEAD);
-    while (j->out.err == ERR_OK && j->out.len < LOG_JOURNAL_BATCH_MAX) {
+    while (j->out.err == ERR_OK && j->out.len < j->batch_bytes) {
         mutex_lock(&j->mutex);
         struct list *node = list_pop(&j->queue);
         mutex_unlock(&j->mutex);
@@ -310,9 +321,15 @@ log_journal_new(const struct log_journal_opts *opts, struct log_journal **out)
     j->env = opts->env;
     j->pool = opts->pool;
     j->dir = dir;
-    j->lap_bytes = opts->lap_bytes > OUT_MAX + GROWTH ? opts->lap_bytes : OUT_MAX + GROWTH;
+    j->lap_bytes = opts->lap_bytes > LAP_MIN ? opts->lap_bytes : LAP_MIN;
+    j->growth = j->lap_bytes < GROWTH ? (size_t)j->lap_bytes : GROWTH;
+    j->batch_bytes = LOG_JOURNAL_BATCH_MAX;
+    if (j->lap_bytes / BATCHES_PER_LAP < LOG_JOURNAL_BATCH_MAX)
+        j->batch_bytes = (size_t)(j->lap_bytes / BATCHES_PER_LAP);
     j->turned = opts->turned;
     j->ctx = opts->ctx;
+    /* Nobody can guess a lap and so make bytes that look like a batch of it. */
+    atomic_store(&j->lap, (env_random_u64(j->env) >> 2 | 2) & ~UINT64_C(1));
     mutex_init(&j->mutex, MUTEX_RANK_LEAF);
     list_init(&j->queue);
     list_init(&j->work.link);

@@ -81,7 +81,9 @@ uint8_t *log_journal_add(struct buf *out, const struct log_journal_entry *entry)
 
 /* ---- format, for the redo ---- */
 
-/* A batch: magic, CRC-32C of all that follows, lap, number within the lap, length of the entries;
+/* Laps are numbered from a random number on, lap n in file n modulo 2. What stands in a file behind
+ * its lap's batches is of older laps, and may be anything that clients sent.
+ * A batch: magic, CRC-32C of all that follows, lap, number within the lap, length of the entries;
  * entries; zeros up to the next multiple of LOG_JOURNAL_ALIGN. An entry: length of the key and of
  * the bytes, topic id, segment, position, key, bytes. Numbers are big-endian. */
 enum {

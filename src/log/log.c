@@ -309,8 +309,8 @@ log_segment_add_new(struct log *log, int64_t base_offset)
         return err;
     err = log_segment_push(log, seg);
     if (err != ERR_OK) {
-        segment_free(&seg);
-        return err;
+        enum err undone = segment_discard(&seg);
+        return undone == ERR_OK ? err : undone;
     }
     log->dir_dirty = true;
     log->roll_jitter_ms =

@@ -77,10 +77,14 @@ static enum err
 roll_if_needed(struct log *log, const struct log_validate_result *checked, bool *rolled)
 {
     bool old;
+    int64_t max_timestamp, ignored;
     struct log_segment *active = log_active(log);
+    /* All that is read or needs memory comes before the write. */
     enum err err = segment_index_load(active, SEGMENT_INDEX_OFFSET);
     if (err == ERR_OK)
         err = segment_index_load(active, SEGMENT_INDEX_TIME);
+    if (err == ERR_OK)
+        err = segment_max_timestamp(active, &max_timestamp, &ignored);
     if (err == ERR_OK)
         err = over_age(log, checked->max_timestamp, &old);
     if (err != ERR_OK)

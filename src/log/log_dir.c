@@ -239,11 +239,15 @@ enum err
 log_dir_begin_journal(struct managed_dir *dir)
 {
     struct log_manager *mgr = dir->mgr;
-    if (dir->host.redo != NULL)
+    bool had_journal = dir->host.redo != NULL;
+    if (had_journal)
         diag_event(env_diag(mgr->env), DIAG_INFO, "log", "journal_read", DIAG_Z("dir", dir->path),
             DIAG_I64("bytes_given_back", log_redo_bytes(dir->host.redo)));
     log_redo_free(&dir->host.redo);
     enum err err = log_journal_remove(mgr->env, dir->path);
+    /* What was cut off in the recovery is not to come back by it after the next one. */
+    if (err == ERR_OK && had_journal)
+        err = env_sync_dir(mgr->env, dir->path);
     if (err != ERR_OK || mgr->opts.journal_bytes <= 0 || mgr->opts.journal_pool == NULL)
         return err;
     struct log_journal_opts opts = {.env = mgr->env,

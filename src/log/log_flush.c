@@ -380,7 +380,7 @@ log_flush_end_journal(struct log *log, struct log_flush *flush, enum err result,
         note_durable(log, flush);
     }
     log_flush_abandon(flush);
-    if (result != ERR_OK && result != ERR_LIMIT)
+    if (result != ERR_OK && result != ERR_LIMIT && result != ERR_NOMEM)
         return log_fail(log, result);
     log->flushed_ms = env_now_ms(log->env);
     log_check(log);

@@ -292,7 +292,7 @@ log_manager_find(struct log_manager *mgr, struct str topic, int32_t partition)
     return log;
 }
 
-/* The one asked for, or that with the fewest logs. */
+/* The one asked for, NULL when it is offline; or that with the fewest logs. */
 static struct managed_dir *
 choose_dir(struct log_manager *mgr, struct uuid dir_id)
 {
@@ -302,10 +302,11 @@ choose_dir(struct log_manager *mgr, struct uuid dir_id)
         struct managed_dir *dir = &mgr->dirs[i];
         struct managed_log *entry, *next;
         int64_t count = 0;
-        if (atomic_load(&dir->host.offline))
-            continue;
+        bool offline = atomic_load(&dir->host.offline);
         if (!uuid_is_zero(dir_id) && uuid_eq(dir->id, dir_id))
-            return dir;
+            return offline ? NULL : dir;
+        if (offline)
+            continue;
         if (mgr->dir_count > 1)
             HASH_ITER (hh, mgr->logs, entry, next) {
                 count += entry->dir == dir;

@@ -85,7 +85,7 @@ void log_manager_dir_info(struct log_manager *mgr, int index, struct log_dir_inf
 /* NULL when there is none. */
 struct log *log_manager_find(struct log_manager *mgr, struct str topic, int32_t partition);
 /* A new log, in the online directory (or that with dir_id, when not zero) with the fewest. config
- * NULL: the default. EXISTS; FAILED when no directory is online. */
+ * NULL: the default. EXISTS; FAILED when no directory is online, or not the one asked for. */
 MUST_USE enum err log_manager_create(struct log_manager *mgr, struct str topic, int32_t partition,
     struct uuid topic_id, const struct log_config *config, struct uuid dir_id, struct log **out);
 /* Renames to ...-delete and removes the files after file.delete.delay.ms. The log is freed: nobody

@@ -14,7 +14,13 @@
 #include "base/diag.h"
 #include "log/log_priv.h"
 
-enum { SNAPSHOT_BYTES_MAX = 256 << 20, DAY_MS = 86400000, WINDOW_BYTES_MAX = 16 << 20 };
+enum {
+    SNAPSHOT_BYTES_MAX = 256 << 20,
+    DAY_MS = 86400000,
+    /* What is read again so that the last five batches of a producer are known. */
+    WINDOW_BYTES_MAX = 16 << 20,
+    WINDOW_BYTES_MAX_CLEAN = 1 << 20,
+};
 
 enum err
 log_snapshot_note(struct log *log, int64_t offset)
@@ -94,20 +100,21 @@ log_snapshot_write(struct log *log, int64_t offset)
 }
 
 /* Which snapshot to begin with. One keeps only the last batch of a producer, as Kafka's format has
- * it, but after a crash a producer may send its last five again: an older one serves while there is
- * not much to read on top of it. -1: none, the log has it all. */
+ * it, but a producer may send its last five again, after a crash or when a connection broke just
+ * before a stop: an older one serves while there is not much to read on top of it. -1: none, the
+ * log has it all. */
 static int32_t
 snapshot_choice(const struct log *log)
 {
     int32_t n = log->snapshot_count - 1, i = log->segment_count;
-    int64_t bytes = 0;
-    if (log->clean || log->snapshots[n] > log_end_offset(log))
+    int64_t bytes = 0, bytes_max = log->clean ? WINDOW_BYTES_MAX_CLEAN : WINDOW_BYTES_MAX;
+    if (log->snapshots[n] > log_end_offset(log))
         return n;
     while (n >= 0) {
         int64_t from = n > 0 ? log->snapshots[n - 1] : 0; /* nothing was before offset 0 */
         while (i > 0 && log->segments[i - 1]->base_offset >= from)
             bytes += log->segments[--i]->size_bytes;
-        if (bytes > WINDOW_BYTES_MAX || from < log->segments[0]->base_offset ||
+        if (bytes > bytes_max || from < log->segments[0]->base_offset ||
             from < log_start_offset(log))
             break;
         n--;

@@ -103,7 +103,7 @@ redo_add(struct redo_log *log, const struct redo_piece *piece)
 struct redo_text {
     uint8_t *data; /* owned */
     size_t len;
-    uint64_t lap; /* of its first batch; 0: none */
+    uint64_t lap; /* 0: none */
 };
 
 /* The batch at `at`: its entries, and where the next one stands. */
@@ -173,20 +173,35 @@ take_file(struct log_redo *redo, const char *dir, int file, const struct redo_te
     return ERR_OK;
 }
 
-/* The lap that most of the file is of: its first batch may be the broken one. */
+/* The lap of the file is that of its first batch. Where that one is broken, the highest that goes
+ * with the other file's: what clients sent may look like a batch, but not of a lap they guessed. */
 static uint64_t
-find_lap(const struct redo_text *text)
+lap_of(const struct redo_text *text, uint64_t other)
 {
-    uint64_t lap = 0;
+    uint64_t highest = 0;
     struct bytes entries;
     size_t next;
+    if (batch_at(text, 0, &entries, &next))
+        return load_be64(text->data + 8);
     for (size_t at = 0; at + LOG_JOURNAL_HEAD <= text->len; at += LOG_JOURNAL_ALIGN)
         if (batch_at(text, at, &entries, &next)) {
-            if (load_be64(text->data + at + 8) > lap)
-                lap = load_be64(text->data + at + 8);
+            uint64_t lap = load_be64(text->data + at + 8);
+            if (lap > highest && (other == 0 || lap == other + 1 || lap + 1 == other))
+                highest = lap;
             at = next - LOG_JOURNAL_ALIGN;
         }
-    return lap;
+    return highest;
+}
+
+/* A file whose first batch is whole knows its lap by itself, and helps the other. */
+static void
+find_laps(struct redo_text texts[LOG_JOURNAL_FILES])
+{
+    struct bytes entries;
+    size_t next;
+    int sure = batch_at(&texts[0], 0, &entries, &next) ? 0 : 1;
+    texts[sure].lap = lap_of(&texts[sure], 0);
+    texts[1 - sure].lap = lap_of(&texts[1 - sure], texts[sure].lap);
 }
 
 static enum err
@@ -209,10 +224,7 @@ read_file(struct log_redo *redo, const char *dir, int file, struct redo_text *te
     text->data = mem_alloc((size_t)size + 1);
     if (text->data == NULL)
         return ERR_NOMEM;
-    err = env_read_at(redo->files[file], 0, text->data, (size_t)size, &text->len);
-    if (err == ERR_OK)
-        text->lap = find_lap(text);
-    return err;
+    return env_read_at(redo->files[file], 0, text->data, (size_t)size, &text->len);
 }
 
 enum err
@@ -225,6 +237,8 @@ log_redo_load(struct env *env, const char *dir, struct log_redo **out)
         redo->env = env;
     for (int i = 0; i < LOG_JOURNAL_FILES && err == ERR_OK; i++)
         err = read_file(redo, dir, i, &texts[i]);
+    if (err == ERR_OK)
+        find_laps(texts);
     int first = texts[0].lap < texts[1].lap ? 0 : 1;
     for (int n = 0; n < LOG_JOURNAL_FILES && err == ERR_OK; n++) {
         int i = n == 0 ? first : 1 - first;

@@ -57,6 +57,32 @@ segment_path(const struct log_segment *seg, enum log_file_kind kind, char out[LO
     return path_in_phase(seg, kind, seg->phase, out);
 }
 
+/* What a creation that did not succeed left: an empty segment whose name would lie between what is
+ * appended to the one before and the next. */
+static enum err
+unlink_created(const struct log_segment *seg)
+{
+    static const enum log_file_kind kinds[] = {LOG_FILE_TIMEINDEX, LOG_FILE_INDEX, LOG_FILE_LOG};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        char path[LOG_PATH_MAX];
+        if (!segment_path(seg, kinds[i], path))
+            return ERR_INVALID;
+        enum err err = env_unlink(seg->home->env, path);
+        if (err != ERR_OK && err != ERR_NOTFOUND)
+            return err;
+    }
+    return ERR_OK;
+}
+
+enum err
+segment_discard(struct log_segment **seg)
+{
+    ASSERT((*seg)->size_bytes == 0);
+    enum err err = unlink_created(*seg);
+    segment_free(seg);
+    return err;
+}
+
 static enum err
 create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase,
     struct log_segment **out)
@@ -75,8 +101,9 @@ create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase
     err = file_cache_open(home->files, home->env, &seg->slot, path,
         ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
     if (err != ERR_OK) {
+        enum err undone = unlink_created(seg);
         mem_free(seg);
-        return err;
+        return undone == ERR_OK ? err : undone;
     }
     if (home->config->preallocate && env_preallocate(file, home->config->segment_bytes) == ERR_OK)
         seg->preallocated = true; /* otherwise just slower */
@@ -88,8 +115,8 @@ create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase
         segment_index_start(seg, (enum segment_index)i);
     err = segment_index_create(seg);
     if (err != ERR_OK) {
-        segment_free(&seg);
-        return err;
+        enum err undone = segment_discard(&seg);
+        return undone == ERR_OK ? err : undone;
     }
     *out = seg;
     return ERR_OK;
@@ -296,9 +323,10 @@ segment_note(struct log_segment *seg, const struct batch_view *batch, int64_t po
         err = segment_index_append(seg, SEGMENT_INDEX_OFFSET, entry);
         if (err == ERR_OK)
             err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
-        if (err != ERR_OK)
+        if (err != ERR_OK && err != ERR_NOMEM)
             return err;
-        seg->bytes_since_index = 0;
+        if (err == ERR_OK) /* else the next batch gets the entry */
+            seg->bytes_since_index = 0;
     }
     seg->bytes_since_index += (uint32_t)batch->size_bytes;
     return ERR_OK;

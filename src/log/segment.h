@@ -88,6 +88,8 @@ bool segment_path(const struct log_segment *seg, enum log_file_kind kind, char o
 MUST_USE enum err segment_set_phase(struct log_segment *seg, enum log_file_phase phase);
 /* Makes everything of a sealed segment durable but the names. */
 MUST_USE enum err segment_sync(struct log_segment *seg);
+/* Takes back a creation, files and all. */
+MUST_USE enum err segment_discard(struct log_segment **seg);
 /* One that exists, as the directory listing and stat say; opens nothing. */
 MUST_USE enum err segment_open(struct segment_home *home, int64_t base_offset, int64_t size_bytes,
     int64_t mtime_ms, struct log_segment **out);

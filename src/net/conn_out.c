@@ -26,6 +26,20 @@ enum {
 
 /* ---- slots ---- */
 
+static void
+file_refused(void *opaque)
+{
+    struct env_file *file = opaque;
+    env_file_close(&file);
+}
+
+static void
+slot_writer_init(struct writer *w)
+{
+    writer_init(w, NET_RESPONSE_BYTES_MAX);
+    w->refused = file_refused;
+}
+
 struct net_slot *
 net_slot_new(struct net_conn *conn)
 {
@@ -40,7 +54,7 @@ net_slot_new(struct net_conn *conn)
         if (slot == NULL)
             return NULL;
         list_init(&slot->link);
-        writer_init(&slot->writer, NET_RESPONSE_BYTES_MAX);
+        slot_writer_init(&slot->writer);
     }
     slot->state = SLOT_PENDING;
     slot->conn = conn;
@@ -88,7 +102,7 @@ slot_writer_reset(struct net_slot *slot)
     slot->splice_at = 0;
     if (w->buf.capacity > NET_SLOT_BUFFER_KEPT || w->splice_capacity > NET_SPLICES_KEPT) {
         writer_fini(w);
-        writer_init(w, NET_RESPONSE_BYTES_MAX);
+        slot_writer_init(w);
     } else {
         buf_clear(&w->buf);
     }

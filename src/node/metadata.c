@@ -158,7 +158,7 @@ static enum err
 next_image(
     struct node_metadata *md, const struct meta_records *records, struct metadata_pending *pending)
 {
-    struct meta_builder *builder;
+    struct meta_builder *builder = NULL;
     enum err err = meta_builder_new(md->latest, &builder);
     for (int i = 0; err == ERR_OK && i < records->count; i++)
         err = meta_builder_replay(builder, records->items[i].value);

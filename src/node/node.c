@@ -101,20 +101,16 @@ node_start(struct node *node)
 
 /* ---- stop ---- */
 
-struct drain {
-    struct loop *loop;
-    struct loop_task task;
-};
-
 static void
 drain_done(struct loop_task *task)
 {
-    loop_quit(CONTAINER_OF(task, struct drain, task)->loop);
+    struct node_drain *drain = CONTAINER_OF(task, struct node_drain, task);
+    drain->done = true;
+    loop_quit(drain->loop);
 }
 
-/* A loop of its own that this thread runs until the task is posted to it. */
 static bool
-drain_begin(struct drain *drain, struct node *node, const char *name)
+drain_begin(struct node_drain *drain, struct node *node, const char *name)
 {
     if (loop_new(node->opts.env, name, &drain->loop) != ERR_OK)
         return false;
@@ -123,33 +119,25 @@ drain_begin(struct drain *drain, struct node *node, const char *name)
 }
 
 static void
-drain_wait(struct drain *drain)
-{
-    loop_run_here(drain->loop);
-    loop_free(&drain->loop);
-}
-
-static void
 on_net_stopped(void *ctx)
 {
-    struct drain *drain = ctx;
+    struct node_drain *drain = ctx;
     loop_post(drain->loop, &drain->task);
 }
 
 static void
 drain_net(struct node *node, int64_t drain_ms)
 {
-    struct drain drain;
-    if (!drain_begin(&drain, node, "stop"))
+    if (!drain_begin(&node->net_drain, node, "stop"))
         return;
-    net_server_stop(node->net, drain_ms, on_net_stopped, &drain);
-    drain_wait(&drain);
+    net_server_stop(node->net, drain_ms, on_net_stopped, &node->net_drain);
+    loop_run_here(node->net_drain.loop);
 }
 
 /* A last heartbeat that fences this broker, so that whoever runs this directory next does not take
  * it for alive. */
-struct leave {
-    struct drain drain;
+struct node_leave {
+    struct node *node;
     struct arena arena;
     struct meta_request request;
     struct proto_broker_heartbeat_request heartbeat;
@@ -159,45 +147,61 @@ struct leave {
 static void
 on_left(struct meta_request *request, enum err err)
 {
-    struct leave *leave = CONTAINER_OF(request, struct leave, request);
+    struct node_drain *drain =
+        &CONTAINER_OF(request, struct node_leave, request)->node->leave_drain;
     (void)err; /* the stop goes on either way */
-    loop_post(leave->drain.loop, &leave->drain.task);
+    loop_post(drain->loop, &drain->task);
 }
 
 static void
 leave_cluster(struct node *node)
 {
-    struct leave leave;
     int64_t broker_epoch = node_metadata_broker_epoch(node->metadata);
-    if (broker_epoch < 0 || !drain_begin(&leave.drain, node, "leave"))
+    struct node_leave *leave = mem_calloc(1, sizeof *leave);
+    if (leave == NULL || broker_epoch < 0 || !drain_begin(&node->leave_drain, node, "leave")) {
+        mem_free(leave);
         return;
-    arena_init(&leave.arena, LEAVE_ARENA);
-    proto_init(&proto_broker_heartbeat_request_schema, &leave.heartbeat);
-    leave.heartbeat.broker_id = node->node_id;
-    leave.heartbeat.broker_epoch = broker_epoch;
-    leave.heartbeat.current_metadata_offset = broker_epoch;
-    leave.heartbeat.want_shut_down = true;
-    leave.request = (struct meta_request){.api_key = PROTO_BROKER_HEARTBEAT_REQUEST_KEY,
+    }
+    node->leave = leave;
+    leave->node = node;
+    arena_init(&leave->arena, LEAVE_ARENA);
+    proto_init(&proto_broker_heartbeat_request_schema, &leave->heartbeat);
+    leave->heartbeat.broker_id = node->node_id;
+    leave->heartbeat.broker_epoch = broker_epoch;
+    leave->heartbeat.current_metadata_offset = broker_epoch;
+    leave->heartbeat.want_shut_down = true;
+    leave->request = (struct meta_request){.api_key = PROTO_BROKER_HEARTBEAT_REQUEST_KEY,
         .version = PROTO_BROKER_HEARTBEAT_REQUEST_VERSION_MAX,
-        .msg = &leave.heartbeat,
-        .response = &leave.response,
-        .arena = &leave.arena,
+        .msg = &leave->heartbeat,
+        .response = &leave->response,
+        .arena = &leave->arena,
         .principal = STR("User:ANONYMOUS"),
         .done = on_left};
-    meta_port_submit(node_metadata_port(node->metadata), &leave.request);
-    drain_wait(&leave.drain);
-    arena_fini(&leave.arena);
+    meta_port_submit(node_metadata_port(node->metadata), &leave->request);
+    loop_run_here(node->leave_drain.loop);
 }
 
 /* A log is closed between its flushes, not within one. */
 static void
 settle_metadata(struct node *node)
 {
-    struct drain drain;
-    if (!drain_begin(&drain, node, "settle"))
+    if (!drain_begin(&node->settle_drain, node, "settle"))
         return;
-    node_metadata_settle(node->metadata, drain.loop, &drain.task);
-    drain_wait(&drain);
+    node_metadata_settle(node->metadata, node->settle_drain.loop, &node->settle_drain.task);
+    loop_run_here(node->settle_drain.loop);
+}
+
+static void
+free_drains(struct node *node)
+{
+    struct node_drain *drains[] = {&node->net_drain, &node->leave_drain, &node->settle_drain};
+    for (size_t i = 0; i < COUNT_OF(drains); i++)
+        if (drains[i]->loop != NULL)
+            loop_free(&drains[i]->loop);
+    if (node->leave != NULL)
+        arena_fini(&node->leave->arena);
+    mem_free(node->leave);
+    node->leave = NULL;
 }
 
 static void
@@ -259,7 +263,8 @@ node_free(struct node **node)
     struct node *n = *node;
     if (n == NULL)
         return;
-    bool clean = n->started && n->stopped;
+    /* Without the wait a flush of the metadata may be in the midst: then it is as after a crash. */
+    bool clean = n->started && n->stopped && n->settle_drain.done;
     int64_t broker_epoch = n->metadata != NULL ? node_metadata_broker_epoch(n->metadata) : -1;
     free_loops(n);
     http_server_stop(&n->http); /* still there when the start failed */
@@ -275,6 +280,7 @@ node_free(struct node **node)
         log_manager_abandon(&n->logs);
     for (int i = 0; i < n->reactor_count; i++)
         loop_free(&n->reactors[i]);
+    free_drains(n);
     if (clean)
         diag_event(n->diag, DIAG_INFO, MODULE, "stopped");
     mem_free(n);

@@ -28,6 +28,16 @@ struct node_duty {
     _Atomic bool busy;
 };
 
+/* What the thread that stops the node waits for, on a loop of its own that it runs meanwhile. In
+ * the node, because a crash in the simulation leaves those who would end it with it. */
+struct node_drain {
+    struct loop *loop; /* owned; NULL: nothing was waited for */
+    struct loop_task task;
+    bool done;
+};
+
+struct node_leave;
+
 struct node {
     /* Fixed at open. */
     struct node_opts opts;
@@ -59,6 +69,8 @@ struct node {
     struct node_duty duties[NODE_DUTIES_MAX];
     int duty_count;
     struct loop_task start_task;
+    struct node_drain net_drain, leave_drain, settle_drain;
+    struct node_leave *leave; /* owned; NULL before the stop */
     uint16_t port;
     bool started, stopped;
     _Atomic bool ready;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "os/sim_priv.h"
@@ -122,6 +123,18 @@ sim_scheduled(const struct sim_event *event)
     return event->node.index != HEAP_NOT_IN;
 }
 
+/* The event may free itself, and crash its host. */
+static void
+run_event(struct sim *sim, struct sim_event *event)
+{
+    uint64_t nth = event->host != NULL ? event->host->alloc_nth : 0;
+    if (nth > 0)
+        mem_fail_after(1 + sim_below(sim, nth * 2));
+    event->run(event);
+    if (nth > 0)
+        mem_fail_after(0);
+}
+
 bool
 sim_step(struct sim *sim, int64_t until_ns)
 {
@@ -142,7 +155,7 @@ sim_step(struct sim *sim, int64_t until_ns)
     }
     sim->steps++;
     sim_trace(sim, event->kind, event->id, 0);
-    event->run(event); /* may free the event */
+    run_event(sim, event);
     ASSERT(sim->current == NULL);
     return true;
 }
@@ -365,6 +378,19 @@ sim_host_fail_nth(struct sim_host *host, enum sim_op op, uint64_t nth, enum err 
     ASSERT(err != ERR_OK);
     host->fail[op].nth = nth;
     host->fail[op].err = err;
+}
+
+void
+sim_host_faults_below(struct sim_host *host, const char *dir)
+{
+    int n = snprintf(host->faults_below, sizeof host->faults_below, "%s", dir == NULL ? "" : dir);
+    ASSERT(n >= 0 && n < SIM_PATH_SIZE);
+}
+
+void
+sim_host_fail_allocs(struct sim_host *host, uint64_t nth)
+{
+    host->alloc_nth = nth;
 }
 
 enum err

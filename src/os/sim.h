@@ -62,6 +62,11 @@ void sim_host_disk_faults(struct sim_host *host, const struct sim_disk_faults *f
 /* Fails the nth operation from now of one kind, once, as the error says. */
 enum sim_op { SIM_OP_READ, SIM_OP_WRITE, SIM_OP_SYNC, SIM_OP_OPEN, SIM_OP_RENAME, SIM_OP_ANY };
 void sim_host_fail_nth(struct sim_host *host, enum sim_op op, uint64_t nth, enum err err);
+/* Faults of the disk, of both kinds, only strike below this directory; NULL: everywhere. */
+void sim_host_faults_below(struct sim_host *host, const char *dir);
+/* In the events of this host's programs on average every nth allocation fails; 0 switches it off.
+ * What runs outside of events, such as an open of a node, is not struck. */
+void sim_host_fail_allocs(struct sim_host *host, uint64_t nth);
 /* Flips one bit of a file at rest. */
 MUST_USE enum err sim_host_flip_bit(
     struct sim_host *host, const char *path, int64_t position, int bit);

@@ -17,6 +17,7 @@ struct sim_file {
     struct env_file file;
     struct sim_env *env;
     struct sim_inode *inode; /* reference */
+    char *path;              /* owned; as it was opened */
     bool writable;
     bool locks;
 };
@@ -31,6 +32,14 @@ static struct sim_file *
 file_of(struct env_file *file)
 {
     return (struct sim_file *)file;
+}
+
+static char *
+path_copy(const char *path)
+{
+    char *copy = sim_alloc(strlen(path) + 1);
+    memcpy(copy, path, strlen(path) + 1);
+    return copy;
 }
 
 /* ---- fate ---- */
@@ -64,17 +73,29 @@ fate_ppm(const struct sim_disk_faults *faults, enum sim_op op)
     UNREACHABLE();
 }
 
+static bool
+is_spared(const struct sim_host *host, const char *path)
+{
+    size_t len = strlen(host->faults_below);
+    if (len == 0)
+        return false;
+    return path == NULL || strncmp(path, host->faults_below, len) != 0 ||
+           (path[len] != '/' && path[len] != '\0');
+}
+
 struct sim_fate
-sim_fate(struct sim_env *env, enum sim_op op)
+sim_fate(struct sim_env *env, enum sim_op op, const char *path)
 {
     struct sim_host *host = env->host;
     struct sim *sim = host->sim;
     struct sim_fate fate = {.err = ERR_OK, .effect = true};
     if (env->dead)
         return (struct sim_fate){.err = ERR_FAILED};
-    fate.err = fate_ordered(host, op);
-    if (fate.err == ERR_OK && sim_chance(sim, fate_ppm(&host->faults, op)))
-        fate.err = ERR_IO;
+    if (!is_spared(host, path)) {
+        fate.err = fate_ordered(host, op);
+        if (fate.err == ERR_OK && sim_chance(sim, fate_ppm(&host->faults, op)))
+            fate.err = ERR_IO;
+    }
     if (fate.err != ERR_OK) {
         sim->faults++;
         fate.effect = fate.partial = op == SIM_OP_WRITE && sim_below(sim, 2) == 0;
@@ -115,6 +136,7 @@ sim_file_free(struct env_file *file)
         f->inode->locked = false; /* I2 */
     f->env->file_count--;
     inode_unref(f->inode);
+    sim_release(f->path);
     sim_release(f);
 }
 
@@ -122,7 +144,7 @@ static enum err
 sim_file_read_at(struct env_file *file, int64_t position, void *data, size_t len, size_t *n)
 {
     struct sim_file *f = file_of(file);
-    struct sim_fate fate = sim_fate(f->env, SIM_OP_READ);
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_READ, f->path);
     if (fate.err == ERR_OK) {
         struct bytes view = sim_file_view(file, position, len);
         if (view.len > 0)
@@ -168,7 +190,7 @@ sim_file_writev_at(struct env_file *file, int64_t position, const struct bytes *
     struct sim_file *f = file_of(file);
     struct sim *sim = f->env->host->sim;
     ASSERT(f->writable);
-    struct sim_fate fate = sim_fate(f->env, SIM_OP_WRITE);
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_WRITE, f->path);
     size_t total = 0, allowed;
     for (int i = 0; i < count; i++)
         total += parts[i].len;
@@ -196,7 +218,7 @@ static enum err
 sim_file_sync(struct env_file *file)
 {
     struct sim_file *f = file_of(file);
-    struct sim_fate fate = sim_fate(f->env, SIM_OP_SYNC);
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_SYNC, f->path);
     uint64_t before = f->inode->disk->write_next;
     trace_disk(f->env, 3, f->inode, fate.err);
     sim_pool_wait(f->env);
@@ -221,7 +243,7 @@ sim_file_truncate(struct env_file *file, int64_t size_bytes)
 {
     struct sim_file *f = file_of(file);
     ASSERT(f->writable);
-    struct sim_fate fate = sim_fate(f->env, SIM_OP_WRITE);
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_WRITE, f->path);
     if (fate.effect && !disk_has_room(f->env, f->inode, size_bytes) && fate.err == ERR_OK) {
         fate.err = ERR_NOSPACE;
         fate.effect = false;
@@ -237,7 +259,7 @@ static enum err
 sim_file_preallocate(struct env_file *file, int64_t size_bytes)
 {
     struct sim_file *f = file_of(file);
-    struct sim_fate fate = sim_fate(f->env, SIM_OP_ANY);
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_ANY, f->path);
     if (fate.err == ERR_OK && !f->env->host->can_preallocate)
         fate.err = ERR_UNSUPPORTED;
     if (fate.err == ERR_OK && !disk_has_room(f->env, f->inode, size_bytes))
@@ -282,7 +304,7 @@ sim_volume_sync(struct env_file *file)
 {
     struct sim_file *f = file_of(file);
     struct sim_host *host = f->env->host;
-    struct sim_fate fate = sim_fate(f->env, SIM_OP_SYNC);
+    struct sim_fate fate = sim_fate(f->env, SIM_OP_SYNC, f->path);
     uint64_t before = host->disk.write_next;
     trace_disk(f->env, 11, f->inode, fate.err);
     sim_pool_wait(f->env);
@@ -290,6 +312,8 @@ sim_volume_sync(struct env_file *file)
         return ERR_FAILED;
     if (fate.err == ERR_OK || (fate.crash_after && fate.effect && !fate.partial))
         disk_sync_all(&host->disk, before);
+    else if (host->faults_below[0] != '\0' && !fate.crash_after)
+        return sim_fate_end(f->env, &fate);     /* another part of the disk is not to suffer */
     else if (fate.partial || !fate.crash_after) /* some of it, in the order of the disk */
         disk_sync_some(&host->disk, before, fate.crash_after, host->sim);
     return sim_fate_end(f->env, &fate);
@@ -330,7 +354,7 @@ sim_env_open(struct env *base, const char *path, int flags, struct env_file **ou
 {
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
-    struct sim_fate fate = sim_fate(env, SIM_OP_OPEN);
+    struct sim_fate fate = sim_fate(env, SIM_OP_OPEN, path);
     enum err err = fate.effect ? open_inode(env, path, flags, &inode) : ERR_OK;
     if (fate.err == ERR_OK)
         fate.err = err;
@@ -340,6 +364,7 @@ sim_env_open(struct env *base, const char *path, int flags, struct env_file **ou
         atomic_init(&file->file.refs, 1);
         file->env = env;
         file->inode = inode;
+        file->path = path_copy(path);
         file->writable = (flags & ENV_OPEN_WRITE) != 0;
         inode->refs++;
         env->file_count++;
@@ -396,7 +421,7 @@ sim_env_mkdir(struct env *base, const char *path)
 {
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
-    struct sim_fate fate = sim_fate(env, SIM_OP_OPEN);
+    struct sim_fate fate = sim_fate(env, SIM_OP_OPEN, path);
     enum err err = ERR_OK;
     if (fate.effect && disk_find(&env->host->disk, path, &inode) == ERR_OK)
         err = ERR_EXISTS;
@@ -409,7 +434,7 @@ static enum err
 sim_env_rename(struct env *base, const char *from, const char *to)
 {
     struct sim_env *env = env_of(base);
-    struct sim_fate fate = sim_fate(env, SIM_OP_RENAME);
+    struct sim_fate fate = sim_fate(env, SIM_OP_RENAME, to);
     enum err err = fate.effect ? disk_rename(&env->host->disk, from, to) : ERR_OK;
     return name_op_end(env, &fate, 7, err);
 }
@@ -418,7 +443,7 @@ static enum err
 sim_env_unlink(struct env *base, const char *path)
 {
     struct sim_env *env = env_of(base);
-    struct sim_fate fate = sim_fate(env, SIM_OP_RENAME);
+    struct sim_fate fate = sim_fate(env, SIM_OP_RENAME, path);
     enum err err = fate.effect ? disk_unlink(&env->host->disk, path, ENV_KIND_FILE) : ERR_OK;
     return name_op_end(env, &fate, 8, err);
 }
@@ -427,7 +452,7 @@ static enum err
 sim_env_rmdir(struct env *base, const char *path)
 {
     struct sim_env *env = env_of(base);
-    struct sim_fate fate = sim_fate(env, SIM_OP_RENAME);
+    struct sim_fate fate = sim_fate(env, SIM_OP_RENAME, path);
     enum err err = fate.effect ? disk_unlink(&env->host->disk, path, ENV_KIND_DIR) : ERR_OK;
     return name_op_end(env, &fate, 9, err);
 }
@@ -437,7 +462,7 @@ sim_env_sync_dir(struct env *base, const char *path)
 {
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
-    struct sim_fate fate = sim_fate(env, SIM_OP_SYNC);
+    struct sim_fate fate = sim_fate(env, SIM_OP_SYNC, path);
     uint64_t before = env->host->disk.write_next;
     enum err err = fate.err == ERR_OK ? disk_find(&env->host->disk, path, &inode) : ERR_OK;
     if (err == ERR_OK && inode != NULL && inode->kind != ENV_KIND_DIR)
@@ -469,6 +494,7 @@ sim_env_open_volume(struct env *base, const char *dir, struct env_file **out)
     atomic_init(&file->file.refs, 1);
     file->env = env;
     file->inode = inode;
+    file->path = path_copy(dir);
     inode->refs++;
     env->file_count++;
     *out = &file->file;
@@ -481,7 +507,7 @@ sim_env_list_dir(
 {
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
-    struct sim_fate fate = sim_fate(env, SIM_OP_READ);
+    struct sim_fate fate = sim_fate(env, SIM_OP_READ, path);
     if (fate.err != ERR_OK)
         return sim_fate_end(env, &fate);
     enum err err = disk_find(&env->host->disk, path, &inode);

@@ -158,12 +158,17 @@ sim_loop_free(struct loop *base)
     sim_release(loop);
 }
 
+/* For a program's own thread while it waits for its loops: outside of events, like a driver. */
 static void
 sim_loop_run_here(struct loop *base)
 {
-    /* A program whose main thread is the loop has no place in here: start it instead. */
-    (void)base;
-    UNREACHABLE();
+    struct sim_loop *loop = sim_loop_of(base);
+    struct sim *sim = sim_of(loop);
+    ASSERT(sim->fiber == NULL);
+    if (sim_loop_start(base) == ERR_OK)
+        while (!loop->stopped && !loop->env->dead && sim_step(sim, INT64_MAX))
+            ;
+    sim_loop_stop(base);
 }
 
 static void

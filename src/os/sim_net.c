@@ -486,7 +486,7 @@ sim_connect(struct loop *loop, const struct sock_addr *addr, struct sock **out)
     struct sim *sim = env->host->sim;
     uint32_t ip;
     uint16_t port;
-    struct sim_fate fate = sim_fate(env, SIM_OP_ANY);
+    struct sim_fate fate = sim_fate(env, SIM_OP_ANY, NULL);
     if (fate.err != ERR_OK)
         return sim_fate_end(env, &fate);
     if (!addr_ip(addr, env->host, &ip, &port))
@@ -528,7 +528,7 @@ static enum err
 sim_sock_read(struct sock *base, void *data, size_t len, size_t *n)
 {
     struct sim_sock *sock = sock_of(base);
-    struct sim_fate fate = sim_fate(sock->env, SIM_OP_ANY);
+    struct sim_fate fate = sim_fate(sock->env, SIM_OP_ANY, NULL);
     if (fate.err != ERR_OK)
         return sim_fate_end(sock->env, &fate);
     struct sim *sim = sock->env->host->sim;
@@ -571,7 +571,7 @@ sock_break(struct sim_sock *sock)
 static enum err
 sock_write_begin(struct sim_sock *sock, struct sim_pipe **out)
 {
-    struct sim_fate fate = sim_fate(sock->env, SIM_OP_ANY);
+    struct sim_fate fate = sim_fate(sock->env, SIM_OP_ANY, NULL);
     if (fate.err != ERR_OK)
         return sim_fate_end(sock->env, &fate);
     struct sim_conn *conn = sock->conn;
@@ -712,7 +712,7 @@ sim_listen(struct loop *loop, const struct sock_listen_opts *opts,
     struct sim_env *env = loop_of(loop)->env;
     uint32_t ip;
     uint16_t port;
-    struct sim_fate fate = sim_fate(env, SIM_OP_ANY);
+    struct sim_fate fate = sim_fate(env, SIM_OP_ANY, NULL);
     if (fate.err != ERR_OK)
         return sim_fate_end(env, &fate);
     if (!addr_ip(&opts->addr, env->host, &ip, &port) || (ip != 0 && ip != env->host->ip))

@@ -12,7 +12,7 @@
 #include "os/loop_priv.h"
 #include "os/sim.h"
 
-enum { SIM_NAME_SIZE = 32, SIM_OPS = SIM_OP_ANY + 1, SIM_SECTOR = 512 };
+enum { SIM_NAME_SIZE = 32, SIM_PATH_SIZE = 64, SIM_OPS = SIM_OP_ANY + 1, SIM_SECTOR = 512 };
 
 /* ---- the scheduler (sim.c) ---- */
 
@@ -164,7 +164,9 @@ struct sim_host {
         uint64_t nth; /* 0: off */
         enum err err;
     } fail[SIM_OPS];
-    uint64_t crash_nth; /* 0: off */
+    char faults_below[SIM_PATH_SIZE]; /* "": everywhere */
+    uint64_t alloc_nth;               /* 0: off */
+    uint64_t crash_nth;               /* 0: off */
     enum sim_crash crash_kind;
     int64_t wall_jump_ms;
     int64_t paused_until_ns;
@@ -180,7 +182,8 @@ struct sim_fate {
     bool crash_after; /* then the host crashes */
 };
 
-struct sim_fate sim_fate(struct sim_env *env, enum sim_op op);
+/* path: of the file or directory; NULL: of neither. */
+struct sim_fate sim_fate(struct sim_env *env, enum sim_op op, const char *path);
 /* Ends an operation: crashes if that was its fate. Returns what the operation returns. */
 enum err sim_fate_end(struct sim_env *env, const struct sim_fate *fate);
 

@@ -134,7 +134,7 @@ encode_records(struct encoder *e, int code, const struct proto_records *records)
         return;
     }
     encode_len(e, code, (int64_t)records->len, false);
-    /* A refused splice is latched by the writer, and the reference stays the caller's. */
+    /* A refused splice is latched by the writer, whose owner releases it. */
     (void)writer_splice(e->w, records->file, records->position, records->len);
 }
 

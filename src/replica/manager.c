@@ -386,6 +386,8 @@ log_obtain(struct replica_manager *mgr, const struct meta_topic *topic,
         *out = log;
         return ERR_OK;
     }
+    if (mgr->log_may_be_offline)
+        return ERR_FAILED;
     return log_manager_create(mgr->opts.logs, topic->name, meta->index, topic->id, config,
         directory_wanted(mgr, meta), out);
 }
@@ -584,6 +586,18 @@ stray_unplaced(struct replica_manager *mgr, const struct meta_image *image)
     return ERR_OK;
 }
 
+static bool
+has_offline_dir(struct replica_manager *mgr)
+{
+    for (int i = 0; i < log_manager_dir_count(mgr->opts.logs); i++) {
+        struct log_dir_info info;
+        log_manager_dir_info(mgr->opts.logs, i, &info);
+        if (info.offline)
+            return true;
+    }
+    return false;
+}
+
 enum err
 replica_manager_start(struct replica_manager *mgr, const struct meta_image *image)
 {
@@ -591,9 +605,11 @@ replica_manager_start(struct replica_manager *mgr, const struct meta_image *imag
 
     if (err != ERR_OK)
         return err;
+    mgr->log_may_be_offline = has_offline_dir(mgr);
     for (const struct meta_topic *topic = meta_image_topic_after(image, STR_NULL); topic != NULL;
          topic = meta_image_topic_after(image, topic->name))
         apply_partitions(mgr, image, topic, NULL, topic->partition_count);
+    mgr->log_may_be_offline = false;
     return ERR_OK;
 }
 

@@ -36,6 +36,9 @@ struct replica_manager {
     int64_t partition_count;
     struct replica_traffic past; /* of replicas that left the table */
 
+    /* While it starts and a directory is offline: what is not found is there, and not made anew. */
+    bool log_may_be_offline;
+
     /* Looks for failed logs, on the pool. */
     struct pool_work sweep_work;
     _Atomic int sweeps_asked; /* the work is queued while > 0 */

@@ -23,22 +23,33 @@ writer_fini(struct writer *w)
     w->splice_bytes = 0;
 }
 
+static bool
+has_room(struct writer *w)
+{
+    if (w->buf.err != ERR_OK)
+        return false;
+    if (w->splice_count < w->splice_capacity)
+        return true;
+    int capacity = w->splice_capacity == 0 ? 8 : w->splice_capacity * 2;
+    void *grown = mem_realloc(w->splices, (size_t)capacity * sizeof *w->splices);
+    if (grown == NULL) {
+        w->buf.err = ERR_NOMEM;
+        return false;
+    }
+    w->splices = grown;
+    w->splice_capacity = capacity;
+    return true;
+}
+
 bool
 writer_splice(struct writer *w, void *file, int64_t position, size_t len)
 {
     ASSERT(file != NULL);
     ASSERT(position >= 0);
-    if (w->buf.err != ERR_OK)
+    if (!has_room(w)) {
+        if (w->refused != NULL)
+            w->refused(file);
         return false;
-    if (w->splice_count == w->splice_capacity) {
-        int capacity = w->splice_capacity == 0 ? 8 : w->splice_capacity * 2;
-        void *grown = mem_realloc(w->splices, (size_t)capacity * sizeof *w->splices);
-        if (grown == NULL) {
-            w->buf.err = ERR_NOMEM;
-            return false;
-        }
-        w->splices = grown;
-        w->splice_capacity = capacity;
     }
     ASSERT(w->splice_count == 0 || w->splices[w->splice_count - 1].at <= w->buf.len); /* I1 */
     w->splices[w->splice_count++] =

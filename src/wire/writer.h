@@ -26,6 +26,8 @@ struct writer {
     int splice_count;
     int splice_capacity;
     size_t splice_bytes; /* sum of their lengths */
+    /* Releases the file of a splice that was refused; NULL: it stays the caller's. */
+    void (*refused)(void *file);
 };
 
 void writer_init(struct writer *w, size_t size_max);
@@ -36,8 +38,8 @@ writer_size(const struct writer *w)
 {
     return w->buf.len + w->splice_bytes;
 }
-/* Adds a splice at the current end; NOMEM is latched in buf.err and the reference stays the
- * caller's: returns false. */
+/* Adds a splice at the current end; NOMEM is latched in buf.err, `refused` has the reference then:
+ * returns false. */
 bool writer_splice(struct writer *w, void *file, int64_t position, size_t len);
 
 static inline void

@@ -14,8 +14,8 @@ sim_scenario_noise(struct sim_broker *broker)
     sim_link(cluster->sim, cluster->client_host, broker->host, &faults);
 }
 
-static enum sim_crash
-any_crash(struct sim_broker *broker)
+enum sim_crash
+sim_scenario_crash_kind(struct sim_broker *broker)
 {
     if (sim_cluster_below(broker->cluster, 3) == 0)
         return SIM_CRASH_KILL;
@@ -23,21 +23,21 @@ any_crash(struct sim_broker *broker)
     return SIM_CRASH_POWER;
 }
 
-/* Soon or late with equal chance. */
-static uint64_t
-some_operation(struct sim_cluster *cluster, int bits)
+uint64_t
+sim_scenario_operation(struct sim_cluster *cluster, int bits)
 {
     uint64_t bound = 1ull << (1 + sim_cluster_below(cluster, (uint64_t)bits));
     return 1 + sim_cluster_below(cluster, bound);
 }
 
-static void
-boot_until_up(struct sim_broker *broker, int crash_percent)
+void
+sim_scenario_boot(struct sim_broker *broker, int crash_percent)
 {
     struct sim_cluster *cluster = broker->cluster;
     for (int tries = 0; broker->node == NULL; tries++) {
         if (tries < 4 && (int)sim_cluster_below(cluster, 100) < crash_percent)
-            sim_host_crash_at(broker->host, any_crash(broker), some_operation(cluster, 9));
+            sim_host_crash_at(
+                broker->host, sim_scenario_crash_kind(broker), sim_scenario_operation(cluster, 9));
         if (!sim_broker_boot(broker, false)) {
             if (sim_cluster_problem(cluster)[0] != '\0')
                 return;
@@ -53,17 +53,17 @@ void
 sim_scenario_crash_rounds(struct sim_cluster *cluster, int rounds, int crash_percent)
 {
     struct sim_broker *broker = &cluster->brokers[0];
-    boot_until_up(broker, crash_percent / 2);
+    sim_scenario_boot(broker, crash_percent / 2);
     while (rounds-- > 0 && sim_cluster_problem(cluster)[0] == '\0') {
         sim_scenario_noise(broker);
-        enum sim_crash kind = any_crash(broker);
-        sim_host_crash_at(broker->host, kind, some_operation(cluster, 13));
+        enum sim_crash kind = sim_scenario_crash_kind(broker);
+        sim_host_crash_at(broker->host, kind, sim_scenario_operation(cluster, 13));
         sim_broker_run_ms(broker, 200 + (int64_t)sim_cluster_below(cluster, 2500));
         if (sim_cluster_problem(cluster)[0] != '\0')
             return;
         sim_broker_crash(broker, kind);
         sim_run_ms(cluster->sim, (int64_t)sim_cluster_below(cluster, 300));
-        boot_until_up(broker, crash_percent);
+        sim_scenario_boot(broker, crash_percent);
     }
     if (sim_cluster_problem(cluster)[0] == '\0')
         sim_broker_run_ms(broker, (int64_t)sim_cluster_below(cluster, 1000));

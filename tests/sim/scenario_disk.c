@@ -19,12 +19,17 @@ set_faults(struct sim_broker *broker)
 {
     struct sim_cluster *cluster = broker->cluster;
     struct sim_disk_faults faults = {0};
+    if (broker->dirs > 1)
+        sim_host_faults_below(
+            broker->host, sim_cluster_below(cluster, 3) == 0 ? SIM_DIR_FIRST : SIM_DIR_SECOND);
     switch (sim_cluster_below(cluster, 8)) {
     case 0: fail_one(broker); return;
     case 1: faults.write_error_ppm = 1 + (uint32_t)sim_cluster_below(cluster, 20000); break;
     case 2: faults.sync_error_ppm = 1 + (uint32_t)sim_cluster_below(cluster, 50000); break;
     case 3: faults.read_error_ppm = 1 + (uint32_t)sim_cluster_below(cluster, 20000); break;
-    case 4: faults.capacity_bytes = 20000 + (int64_t)sim_cluster_below(cluster, 400000); break;
+    case 4: /* all directories share it */
+        faults.capacity_bytes = 20000 + (int64_t)sim_cluster_below(cluster, 400000);
+        break;
     case 5: faults.open_error_ppm = 1 + (uint32_t)sim_cluster_below(cluster, 30000); break;
     case 6: faults.rename_error_ppm = 1 + (uint32_t)sim_cluster_below(cluster, 50000); break;
     default: faults.delay_ppm = 10000 + (uint32_t)sim_cluster_below(cluster, 300000); break;

@@ -10,6 +10,8 @@ struct sim_scenario {
     int brokers;
     void (*run)(struct sim_cluster *cluster);
     bool cleaning; /* all that cleans up behind itself does so early, and there are many commits */
+    bool busy;     /* a journal that is always full; records are deleted, topics made again */
+    int dirs;      /* entries of log.dirs; 0: one */
 };
 
 extern const struct sim_scenario sim_scenario_crash_restart; /* scenario_crash.c */
@@ -23,9 +25,19 @@ extern const struct sim_scenario sim_scenario_rot_data; /* scenario_bit_rot.c */
 extern const struct sim_scenario sim_scenario_rot_live;
 extern const struct sim_scenario sim_scenario_rot_hints;
 extern const struct sim_scenario sim_scenario_rot_metadata;
+extern const struct sim_scenario sim_scenario_stops; /* scenario_busy.c */
+extern const struct sim_scenario sim_scenario_busy_disk;
+extern const struct sim_scenario sim_scenario_two_dirs;
+extern const struct sim_scenario sim_scenario_no_memory;
 
 /* Delays and resets between the clients and a broker, as the seed wants. */
 void sim_scenario_noise(struct sim_broker *broker);
+/* What comes next, soon or late with equal chance; up to 2^bits. */
+uint64_t sim_scenario_operation(struct sim_cluster *cluster, int bits);
+/* Starts it until it is up, or there is a problem; with this chance it crashes on the way. */
+void sim_scenario_boot(struct sim_broker *broker, int crash_percent);
+/* Kill or power cut. */
+enum sim_crash sim_scenario_crash_kind(struct sim_broker *broker);
 /* Crashes so many times, with this chance while it starts again; scenario_crash.c. */
 void sim_scenario_crash_rounds(struct sim_cluster *cluster, int rounds, int crash_percent);
 /* scenario_disk.c */

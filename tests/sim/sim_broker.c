@@ -30,6 +30,10 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_rot_live,
     &sim_scenario_rot_hints,
     &sim_scenario_rot_metadata,
+    &sim_scenario_stops,
+    &sim_scenario_busy_disk,
+    &sim_scenario_two_dirs,
+    &sim_scenario_no_memory,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
@@ -54,6 +58,10 @@ static const struct regression REGRESSIONS[] = {
     {25, 7, "a rotten header takes no directory out of service"},
     {119, 9, "the last five batches of a producer are known after a kill in spite of a roll"},
     {209, 9, "a rotten file of leader epochs is noticed after an unclean stop"},
+    {16, 11, "a connection that broke before a stop costs no producer its sequence"},
+    {60, 13, "a log whose directory is offline at the start is not made anew in another"},
+    {118, 14, "a roll that found no memory leaves no empty segment behind"},
+    {8, 14, "a coordinator that found no memory to load tries again"},
 };
 
 /* What a seed's process reports. */
@@ -122,6 +130,8 @@ run_seed(const struct args *args, uint64_t seed, struct result *out)
     struct sim_cluster_opts opts = {.seed = seed,
         .brokers = scenario->brokers,
         .cleaning = scenario->cleaning,
+        .busy = scenario->busy,
+        .dirs = scenario->dirs,
         .level_min = args->verbose ? DIAG_DEBUG : DIAG_ERROR};
     memset(out, 0, sizeof *out);
     sim_cluster_init(&cluster, &opts);

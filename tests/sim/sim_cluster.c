@@ -10,6 +10,7 @@
 #include "base/assert.h"
 
 enum {
+    DRAIN_MS = 2000,
     READY_MS = 30000,
     SETTLE_MS = 120000,
     FLUSH_MS = 3000,   /* records of acks=1 are readable when the next flush is done */
@@ -73,20 +74,33 @@ set_cleaning(struct sim_broker *broker)
     set(broker, "log.retention.check.interval.ms=300");
 }
 
+/* A journal that wraps all the time, and segments that live long enough to use it. */
 static void
-configure(struct sim_broker *broker, int index, bool cleaning)
+set_busy(struct sim_broker *broker)
+{
+    struct sim_cluster *cluster = broker->cluster;
+    set(broker, "log.ack.journal.bytes=%lld",
+        (long long)pick(cluster, 1, (int64_t)1 << pick(cluster, 13, 18)));
+    set(broker, "log.segment.delete.delay.ms=%lld", (long long)pick(cluster, 0, 2000));
+}
+
+static void
+configure(struct sim_broker *broker, int index, const struct sim_cluster_opts *cluster_opts)
 {
     struct sim_cluster *cluster = broker->cluster;
     const char *texts[SIM_SETTINGS];
     struct node_config_opts opts = {.set = texts};
     struct buf problems;
-    set(broker, "log.dirs=/data");
+    broker->dirs = cluster_opts->dirs > 1 ? cluster_opts->dirs : 1;
+    set(broker, broker->dirs > 1 ? "log.dirs=" SIM_DIR_FIRST "," SIM_DIR_SECOND
+                                 : "log.dirs=" SIM_DIR_FIRST);
     set(broker, "node.id=%d", index + 1);
     set(broker, "listeners=PLAINTEXT://10.0.0.%d:9092", index + 1);
     set(broker, "log.retention.ms=-1");
     set(broker, "log.message.timestamp.after.max.ms=9223372036854775807");
     set(broker, "log.segment.bytes=1048576");
-    set(broker, "log.roll.ms=%lld", (long long)pick(cluster, 50, 3000));
+    set(broker, "log.roll.ms=%lld",
+        (long long)pick(cluster, 50, cluster_opts->busy ? 30000 : 3000));
     set(broker, "log.index.interval.bytes=%lld", (long long)pick(cluster, 0, 600));
     set(broker, "offsets.topic.num.partitions=%lld", (long long)pick(cluster, 1, 4));
     set(broker, "offsets.topic.segment.bytes=1048576");
@@ -96,8 +110,10 @@ configure(struct sim_broker *broker, int index, bool cleaning)
         (long long)pick(cluster, 100, 5000));
     set(broker, "replica.high.watermark.checkpoint.interval.ms=%lld",
         (long long)pick(cluster, 100, 5000));
-    if (cleaning)
+    if (cluster_opts->cleaning)
         set_cleaning(broker);
+    if (cluster_opts->busy)
+        set_busy(broker);
     for (int i = 0; i < broker->setting_count; i++)
         texts[i] = broker->settings[i];
     opts.set_count = broker->setting_count;
@@ -120,12 +136,13 @@ broker_init(struct sim_cluster *cluster, int index, const struct sim_cluster_opt
     snprintf(broker->bootstrap, sizeof broker->bootstrap, "%s:9092", ip);
     enum err err = sim_host_new(cluster->sim, name, ip, &broker->host);
     ASSERT(err == ERR_OK);
-    configure(broker, index, cluster_opts->cleaning);
+    configure(broker, index, cluster_opts);
     struct workload_opts opts = {.sim = cluster->sim,
         .env = cluster->client_env,
         .origin = (uint16_t)(index + 1),
         .bootstrap = broker->bootstrap,
         .commits_often = cluster_opts->cleaning,
+        .busy = cluster_opts->busy,
         .bare = cluster_opts->bare};
     broker->workload = workload_new(&opts);
 }
@@ -234,6 +251,16 @@ sim_broker_crash(struct sim_broker *broker, enum sim_crash kind)
     ASSERT(reaped);
 }
 
+void
+sim_broker_stop(struct sim_broker *broker)
+{
+    if (sim_broker_reap(broker) || broker->node == NULL)
+        return;
+    node_stop(broker->node, DRAIN_MS);
+    node_free(&broker->node);
+    env_free(&broker->env);
+}
+
 static bool
 is_over(void *ctx)
 {
@@ -280,6 +307,8 @@ heal(struct sim_cluster *cluster)
     for (int i = 0; i < cluster->count; i++) {
         struct sim_broker *broker = &cluster->brokers[i];
         sim_host_disk_faults(broker->host, &none);
+        sim_host_faults_below(broker->host, NULL);
+        sim_host_fail_allocs(broker->host, 0);
         for (int op = 0; op <= SIM_OP_ANY; op++)
             sim_host_fail_nth(broker->host, (enum sim_op)op, 0, ERR_IO);
         sim_host_crash_at(broker->host, SIM_CRASH_KILL, 0);

@@ -1,7 +1,7 @@
 /* tests/sim/sim_cluster.h - brokers in one simulated room, each by itself with clients of its own.
  *
  * A broker has a host (10.0.0.N) with a disk that survives, and at most one life at a time: an env,
- * a node. Lives end only by a crash of the host, as processes do that are killed. */
+ * a node. Lives end by a crash of the host, as processes do that are killed, or by a stop. */
 #ifndef TESTS_SIM_SIM_CLUSTER_H
 #define TESTS_SIM_SIM_CLUSTER_H
 
@@ -14,6 +14,9 @@
 
 enum { SIM_BROKERS_MAX = 3, SIM_SETTINGS = 24, SIM_SETTING_SIZE = 80 };
 
+#define SIM_DIR_FIRST "/data" /* the metadata's too */
+#define SIM_DIR_SECOND "/more"
+
 struct sim_broker {
     struct sim_cluster *cluster;
     struct sim_host *host;
@@ -24,6 +27,7 @@ struct sim_broker {
     char bootstrap[32];
     char settings[SIM_SETTINGS][SIM_SETTING_SIZE];
     int setting_count;
+    int dirs;
     bool failed; /* the node said that it cannot go on */
     int64_t lives, boots_failed;
 };
@@ -41,6 +45,8 @@ struct sim_cluster_opts {
     uint64_t seed;
     int brokers;
     bool cleaning; /* see struct sim_scenario */
+    bool busy;     /* the same */
+    int dirs;      /* entries of log.dirs; 0: one */
     bool bare;     /* no topics that come and go, no group beside the other clients */
     enum diag_level level_min;
 };
@@ -57,6 +63,8 @@ uint64_t sim_cluster_below(struct sim_cluster *cluster, uint64_t bound);
 bool sim_broker_boot(struct sim_broker *broker, bool may_fail);
 /* Ends the life, if there is one; frees what is left of it. */
 void sim_broker_crash(struct sim_broker *broker, enum sim_crash kind);
+/* Ends the life as a signal to stop does; runs the room meanwhile, and a crash may come between. */
+void sim_broker_stop(struct sim_broker *broker);
 /* Frees what is left of a life that a fault ended; true when there was one. */
 bool sim_broker_reap(struct sim_broker *broker);
 /* Runs the room; ends early when the broker's host went down or its node failed. */

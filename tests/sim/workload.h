@@ -20,6 +20,7 @@ struct workload_opts {
     uint16_t origin;
     const char *bootstrap; /* kept */
     bool commits_often;
+    bool busy; /* records are deleted too, and topics with records in them made again */
     bool bare; /* without admin and members */
 };
 

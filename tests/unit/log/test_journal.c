@@ -8,6 +8,7 @@
 #include "os/loop.h"
 #include "os/sim.h"
 #include "tests/lib/test.h"
+#include "wire/crc32c.h"
 
 enum { WISHES = 8, LAP_BYTES = 4 << 20, SEGMENT = 100 };
 
@@ -280,6 +281,72 @@ a_damaged_batch_hides_no_other(void **state)
     tear_down(&f);
 }
 
+/* What a client sent, in the journal's file, looks like a batch of a lap that it guessed. */
+static void
+bytes_that_look_like_a_batch_are_none(void **state)
+{
+    struct fixture f;
+    uint8_t a[300], b[2000];
+    uint8_t *forged = b + LOG_JOURNAL_ALIGN - LOG_JOURNAL_HEAD - LOG_JOURNAL_ENTRY_HEAD - 3;
+    (void)state;
+    for (uint64_t lap = 1; lap != 0; lap <<= 1) {
+        set_up(&f);
+        fill(a, sizeof a, 100);
+        fill(b, sizeof b, 1);
+        struct buf out;
+        struct log_journal_entry entry = {
+            .key = str_of("t-9"), .topic_id = {{7}}, .segment_base = SEGMENT, .len = 64};
+        buf_init(&out, 1000);
+        assert_non_null(buf_extend(&out, LOG_JOURNAL_HEAD));
+        uint8_t *data = log_journal_add(&out, &entry);
+        fill(data, 64, 5);
+        store_be32(out.data, LOG_JOURNAL_MAGIC);
+        store_be64(out.data + 8, lap);
+        store_be32(out.data + 16, 1000);
+        store_be32(out.data + 20, (uint32_t)(out.len - LOG_JOURNAL_HEAD));
+        store_be32(out.data + 4, crc32c((struct bytes){out.data + 8, out.len - 8}));
+        memcpy(forged, out.data, out.len);
+        buf_fini(&out);
+        write_one(&f, "t-0", 0, a, sizeof a);
+        write_one(&f, "t-1", 0, b, sizeof b);
+        /* The batch that hides it is broken. */
+        assert_int_equal(sim_host_flip_bit(f.host, "data/moldau-journal-b", 512 + 30, 1), ERR_OK);
+        assert_int_equal(give_back(&f, "t-9", 7, 0, 5), -1);
+        assert_int_equal(give_back(&f, "t-0", 7, 0, 100), sizeof a);
+        tear_down(&f);
+    }
+}
+
+static void
+short_laps_turn_all_the_time(void **state)
+{
+    struct fixture f;
+    uint8_t a[1000];
+    (void)state;
+    set_up(&f);
+    log_journal_free(&f.journal);
+    struct log_journal_opts opts = {.env = f.env,
+        .pool = f.pool,
+        .dir = "data",
+        .lap_bytes = 5000,
+        .turned = on_turned,
+        .ctx = &f};
+    assert_int_equal(log_journal_new(&opts, &f.journal), ERR_OK);
+    for (int i = 0; i < 30; i++) {
+        fill(a, sizeof a, i);
+        write_one(&f, "t-0", i * (int64_t)sizeof a, a, sizeof a);
+        assert_int_equal(f.wishes[0].err, ERR_OK);
+    }
+    assert_in_range(f.turns, 8, 12);
+    uint8_t big[6000];
+    fill(big, sizeof big, 30);
+    write_one(&f, "t-0", 30 * (int64_t)sizeof a, big, sizeof big);
+    assert_int_equal(f.wishes[0].err, ERR_LIMIT); /* longer than a lap */
+    crash(&f);
+    assert_int_equal(give_back(&f, "t-0", 7, 29 * (int64_t)sizeof a, 29), sizeof a);
+    tear_down(&f);
+}
+
 static void
 a_failed_sync_is_told_and_final(void **state)
 {
@@ -321,4 +388,6 @@ TEST_MAIN(cmocka_unit_test(what_was_journaled_comes_back_after_a_power_cut),
     cmocka_unit_test(a_lap_that_is_needed_is_not_written_over),
     cmocka_unit_test(a_lap_that_nobody_needs_is_written_over),
     cmocka_unit_test(a_damaged_batch_hides_no_other),
+    cmocka_unit_test(bytes_that_look_like_a_batch_are_none),
+    cmocka_unit_test(short_laps_turn_all_the_time),
     cmocka_unit_test(a_failed_sync_is_told_and_final), cmocka_unit_test(a_full_disk_is_no_failure))

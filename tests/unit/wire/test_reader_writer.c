@@ -89,10 +89,16 @@ reading_past_the_end_latches_and_gives_zero(void **state)
 }
 
 static void
+refuse(void *file)
+{
+    ++*(int *)file;
+}
+
+static void
 splices_keep_their_place_and_count_in_the_size(void **state)
 {
     struct writer w;
-    int file;
+    int file = 0;
     (void)state;
     writer_init(&w, 1000);
     writer_i32(&w, 1);
@@ -110,6 +116,10 @@ splices_keep_their_place_and_count_in_the_size(void **state)
     writer_i32(&w, 1);
     assert_int_equal(w.buf.err, ERR_LIMIT);
     assert_false(writer_splice(&w, &file, 0, 1));
+    assert_int_equal(file, 0);
+    w.refused = refuse;
+    assert_false(writer_splice(&w, &file, 0, 1));
+    assert_int_equal(file, 1);
     writer_fini(&w);
 }
 
