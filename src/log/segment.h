@@ -44,6 +44,7 @@ struct segment_index_state {
     uint8_t *tail;  /* owned; the newest tail_count entries, not in the file yet */
     uint32_t count; /* of all entries */
     uint32_t tail_count;
+    uint32_t near; /* where the last search in the file ended; only a hint */
     bool loaded;
     bool unsynced;
     bool on_disk; /* the file exists */

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "log/segment.h"
 
-enum { OFFSET_ENTRY_SIZE = 8, TIME_ENTRY_SIZE = 12, ENTRY_SIZE_MAX = 12, BLOCK_ENTRIES = 64 };
+enum { OFFSET_ENTRY_SIZE = 8, TIME_ENTRY_SIZE = 12, ENTRY_SIZE_MAX = 12, BLOCK_ENTRIES = 512 };
 
 static const enum log_file_kind file_kinds[SEGMENT_INDEX_COUNT] = {
     [SEGMENT_INDEX_OFFSET] = LOG_FILE_INDEX,
@@ -322,65 +322,95 @@ segment_index_get(
     return err;
 }
 
-/* Binary search by single entries until a block is left, then within one read. */
+struct index_search {
+    struct log_segment *seg;
+    enum segment_index which;
+    enum segment_index_key key;
+    int64_t target;
+    bool nowait;
+    uint32_t low, high; /* entries below low are <= target, from high on > */
+    int64_t n;          /* the last that was seen <= target; -1 none */
+    uint8_t *entry;     /* it */
+};
+
+static void
+search_entry(struct index_search *s, uint32_t n, const uint8_t *entry)
+{
+    if (segment_index_key_of(s->key, entry) > s->target) {
+        s->high = n;
+        return;
+    }
+    s->low = n + 1;
+    s->n = n;
+    memcpy(s->entry, entry, segment_index_entry_size(s->which));
+}
+
+/* Entries start to stop - 1 of the file, in one read. */
+static enum err
+search_block(struct index_search *s, uint32_t start, uint32_t stop)
+{
+    uint32_t size = segment_index_entry_size(s->which);
+    uint8_t data[BLOCK_ENTRIES * ENTRY_SIZE_MAX];
+    struct env_file *file;
+    ASSERT(start < stop && stop - start <= BLOCK_ENTRIES);
+    ASSERT(s->low <= start && stop <= s->high);
+    enum err err = index_file(s->seg, s->which, false, &file);
+    if (err != ERR_OK)
+        return err;
+    err = index_read(file, (int64_t)start * size, data, (size_t)(stop - start) * size, s->nowait);
+    env_file_close(&file);
+    for (uint32_t n = start; err == ERR_OK && n < stop && n < s->high; n++)
+        search_entry(s, n, data + (size_t)(n - start) * size);
+    return err;
+}
+
+/* First where the last search ended, since readers go on from there; then by single entries until a
+ * block is left, and within one read. */
+static enum err
+search_file(struct index_search *s, uint32_t near, uint32_t in_file)
+{
+    enum err err = ERR_OK;
+    if (s->high - s->low > BLOCK_ENTRIES && near >= s->low && near < s->high)
+        err =
+            search_block(s, near, s->high - near > BLOCK_ENTRIES ? near + BLOCK_ENTRIES : s->high);
+    while (err == ERR_OK && s->high - s->low > BLOCK_ENTRIES) {
+        uint32_t middle = s->low + (s->high - s->low) / 2;
+        uint8_t entry[ENTRY_SIZE_MAX];
+        ASSERT(middle < in_file);
+        err = segment_index_get(s->seg, s->which, middle, s->nowait, entry);
+        if (err == ERR_OK)
+            search_entry(s, middle, entry);
+    }
+    if (err == ERR_OK && s->low < s->high)
+        err = search_block(s, s->low, s->high);
+    return err;
+}
+
 enum err
 segment_index_floor(struct log_segment *seg, enum segment_index_key key, int64_t target,
     bool nowait, int64_t *n, uint8_t *entry)
 {
-    enum segment_index which = key == SEGMENT_KEY_TIME || key == SEGMENT_KEY_TIME_OFFSET
-                                   ? SEGMENT_INDEX_TIME
-                                   : SEGMENT_INDEX_OFFSET;
-    struct segment_index_state *idx = &seg->index[which];
-    uint32_t size = segment_index_entry_size(which);
-    enum err err = segment_index_load(seg, which);
+    struct index_search s = {.seg = seg, .key = key, .target = target, .nowait = nowait, .n = -1};
+    s.entry = entry;
+    s.which = key == SEGMENT_KEY_TIME || key == SEGMENT_KEY_TIME_OFFSET ? SEGMENT_INDEX_TIME
+                                                                        : SEGMENT_INDEX_OFFSET;
+    struct segment_index_state *idx = &seg->index[s.which];
+    enum err err = segment_index_load(seg, s.which);
     if (err != ERR_OK)
         return err;
     uint32_t in_file = idx->count - idx->tail_count;
-    uint32_t low = 0, high = idx->count; /* entries below low are <= target, from high on > */
-    if (idx->tail_count > 0) {
-        if (segment_index_key_of(key, idx->tail) <= target)
-            low = in_file;
-        else
-            high = in_file;
+    bool in_tail = idx->tail_count > 0 && segment_index_key_of(key, idx->tail) <= target;
+    s.high = in_file;
+    if (!in_tail) {
+        err = search_file(&s, idx->near, in_file);
+        if (err == ERR_OK && s.n >= 0)
+            idx->near = (uint32_t)s.n;
     }
-    while (high - low > BLOCK_ENTRIES) {
-        uint32_t middle = low + (high - low) / 2;
-        err = segment_index_get(seg, which, middle, nowait, entry);
-        if (err != ERR_OK)
-            return err;
-        if (segment_index_key_of(key, entry) <= target)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    /* Entry low - 1 is the floor unless a later one in the block is. */
-    uint32_t start = low > 0 ? low - 1 : 0;
-    *n = -1;
-    if (start < in_file && high > start) {
-        uint32_t stop = high < in_file ? high : in_file;
-        struct env_file *file;
-        uint8_t one[BLOCK_ENTRIES * ENTRY_SIZE_MAX + ENTRY_SIZE_MAX];
-        ASSERT((stop - start) * size <= sizeof one);
-        err = index_file(seg, which, false, &file);
-        if (err != ERR_OK)
-            return err;
-        err = index_read(file, (int64_t)start * size, one, (size_t)(stop - start) * size, nowait);
-        env_file_close(&file);
-        if (err != ERR_OK)
-            return err;
-        for (uint32_t i = start; i < stop; i++) {
-            if (segment_index_key_of(key, one + (size_t)(i - start) * size) > target)
-                break;
-            memcpy(entry, one + (size_t)(i - start) * size, size);
-            *n = i;
-        }
-    }
-    for (uint32_t i = start > in_file ? start : in_file; i < high; i++) {
-        const uint8_t *e = idx->tail + (size_t)(i - in_file) * size;
-        if (segment_index_key_of(key, e) > target)
-            break;
-        memcpy(entry, e, size);
-        *n = i;
-    }
-    return ERR_OK;
+    uint32_t size = segment_index_entry_size(s.which);
+    s.high = in_tail ? idx->count : s.high;
+    for (uint32_t i = in_file; in_tail && i < s.high; i++)
+        search_entry(&s, i, idx->tail + (size_t)(i - in_file) * size);
+    if (err == ERR_OK)
+        *n = s.n;
+    return err;
 }

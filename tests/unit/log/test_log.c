@@ -110,6 +110,37 @@ every_offset_is_found_through_rolls_and_indexes(void **state)
 }
 
 static void
+an_index_of_thousands_of_entries_is_searched_from_anywhere_to_anywhere(void **state)
+{
+    enum { BATCHES = 3000, RECORDS = 2 };
+    struct log_fixture fx;
+    uint64_t random = 7;
+    int64_t offset = 0;
+    (void)state;
+    fixture_init(&fx);
+    fx.config.index_interval_bytes = 1; /* an entry a batch */
+    fixture_open(&fx, true, 0, 0);
+    for (int i = 0; i < BATCHES; i++)
+        fixture_add(&fx, RECORDS, 10);
+    assert_int_equal(log_segment_count(fx.log), 1);
+    /* Jumps, then neighbours onwards, backwards, and a block apart. */
+    for (int i = 0; i < 4 * BATCHES; i++) {
+        static const int64_t steps[] = {RECORDS, -RECORDS, RECORDS * 512};
+        struct buf bytes;
+        struct log_slice slice;
+        struct batch_view batch;
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        offset = i % 8 == 0 ? (int64_t)(random >> 33) : offset + steps[i / 8 % 3];
+        offset = (offset % (BATCHES * RECORDS) + BATCHES * RECORDS) % (BATCHES * RECORDS);
+        assert_int_equal(fixture_read(&fx, offset, 1, &bytes, &slice), ERR_OK);
+        assert_int_equal(batch_parse(buf_bytes(&bytes), &batch), ERR_OK);
+        assert_int_equal(batch.base_offset, offset / RECORDS * RECORDS);
+        buf_fini(&bytes);
+    }
+    fixture_fini(&fx);
+}
+
+static void
 a_segment_rolls_at_its_size_and_not_before(void **state)
 {
     struct log_fixture fx;
@@ -582,6 +613,7 @@ TEST_MAIN(cmocka_unit_test(offsets_are_consecutive_over_batches_and_reopening),
     cmocka_unit_test(read_serves_whole_batches_within_the_limit_but_at_least_one),
     cmocka_unit_test(read_stays_below_the_bound_and_tells_out_of_range),
     cmocka_unit_test(every_offset_is_found_through_rolls_and_indexes),
+    cmocka_unit_test(an_index_of_thousands_of_entries_is_searched_from_anywhere_to_anywhere),
     cmocka_unit_test(a_segment_rolls_at_its_size_and_not_before),
     cmocka_unit_test(timestamps_lead_to_the_first_record_not_older),
     cmocka_unit_test(truncation_leaves_exactly_the_prefix),
