@@ -221,7 +221,7 @@ static int
 record_fault(const struct log_validate_opts *o, const struct batch_view *b,
     const struct batch_record *r, int32_t index)
 {
-    if (r->offset_delta != index)
+    if (r->offset_delta != index && batch_codec(b) != COMPRESS_NONE)
         return LOG_RECORD_OFFSET;
     if (o->compacted && r->key.data == NULL)
         return LOG_RECORD_NO_KEY;
@@ -287,10 +287,16 @@ unpacked_max(size_t size_bytes)
     return size_bytes * LIMIT_VALIDATE_FACTOR; /* a batch is below 2 GiB */
 }
 
-/* Reads every record. *unpacked lives as long as the batch and the scratch buffer. */
+/* What is learned of a batch's records. */
+struct contents {
+    int64_t max_timestamp;
+    struct bytes unpacked; /* lives as long as the batch and the scratch buffer */
+    bool renumber;         /* their offsets do not ascend one by one */
+};
+
+/* Reads every record. */
 static enum err
-check_records(const struct pass *p, const struct batch_view *b, int64_t *max_timestamp,
-    struct bytes *unpacked)
+check_records(const struct pass *p, const struct batch_view *b, struct contents *out)
 {
     struct log_validate_result *result = p->result;
     struct batch_iter it;
@@ -309,6 +315,8 @@ check_records(const struct pass *p, const struct batch_view *b, int64_t *max_tim
             max = r.timestamp;
             max_index = i;
         }
+        if (r.offset_delta != i)
+            out->renumber = true;
         if (check_record(p, b, &r, i) != ERR_OK)
             return ERR_NOMEM;
     }
@@ -323,8 +331,8 @@ check_records(const struct pass *p, const struct batch_view *b, int64_t *max_tim
         result->max_timestamp = max;
         result->max_timestamp_offset = result->record_count + max_index;
     }
-    *max_timestamp = max;
-    *unpacked = it.unpacked;
+    out->max_timestamp = max;
+    out->unpacked = it.unpacked;
     return ERR_OK;
 }
 
@@ -357,10 +365,11 @@ rebuild_begin(const struct pass *p, size_t position)
     return rebuilt->err;
 }
 
-/* Stamps one checked batch, recompressed where the topic wants another codec. */
+/* Stamps one checked batch, recompressed where the topic wants another codec, and with the offsets
+ * that its records should have: Apache Kafka takes any when they are not compressed. */
 static enum err
 transform_batch(const struct pass *p, const struct batch_view *b, uint8_t *batch,
-    struct bytes unpacked, int64_t max_timestamp)
+    const struct contents *contents)
 {
     const struct log_validate_opts *o = p->opts;
     struct buf *rebuilt = &p->v->rebuilt;
@@ -369,11 +378,13 @@ transform_batch(const struct pass *p, const struct batch_view *b, uint8_t *batch
     size_t size = b->size_bytes;
     enum err err = ERR_OK;
 
-    if (codec != (enum compress_codec)batch_codec(b)) {
+    if (contents->renumber || codec != (enum compress_codec)batch_codec(b)) {
         err = rebuild_begin(p, position);
         size_t at = rebuilt->len;
         if (err == ERR_OK)
-            err = batch_recompress(b, unpacked, codec, o->level, p->v->compress, rebuilt);
+            err = contents->renumber ? batch_renumber(b, codec, o->level, p->v->compress, rebuilt)
+                                     : batch_recompress(b, contents->unpacked, codec, o->level,
+                                           p->v->compress, rebuilt);
         if (err == ERR_LIMIT)
             return refuse(p->result, LOG_REJECT_MESSAGE_TOO_LARGE,
                 "The record batch is too large after compression");
@@ -392,7 +403,7 @@ transform_batch(const struct pass *p, const struct batch_view *b, uint8_t *batch
         batch = rebuilt->data + at;
     }
     batch_set_max_timestamp(
-        batch, size, o->log_append_time, o->log_append_time ? o->now_ms : max_timestamp);
+        batch, size, o->log_append_time, o->log_append_time ? o->now_ms : contents->max_timestamp);
     return ERR_OK;
 }
 
@@ -404,17 +415,16 @@ leader_batches(const struct pass *p, uint8_t *data)
 
     while (at < result->len) {
         struct batch_view b;
-        struct bytes unpacked = BYTES_NULL;
-        int64_t max_timestamp = BATCH_NO_TIMESTAMP;
+        struct contents contents = {.max_timestamp = BATCH_NO_TIMESTAMP, .unpacked = BYTES_NULL};
         enum err err = batch_parse((struct bytes){data + at, result->len - at}, &b);
         ASSERT(err == ERR_OK); /* I1, by check_batches */
         check_header(p, &b);
         if (result->reject != LOG_REJECT_NONE)
             return ERR_OK;
-        err = check_records(p, &b, &max_timestamp, &unpacked);
+        err = check_records(p, &b, &contents);
         if (err != ERR_OK || result->reject != LOG_REJECT_NONE)
             return err;
-        err = transform_batch(p, &b, data + at, unpacked, max_timestamp);
+        err = transform_batch(p, &b, data + at, &contents);
         if (err != ERR_OK || result->reject != LOG_REJECT_NONE)
             return err;
         result->record_count += b.record_count;

@@ -46,7 +46,7 @@ enum log_record_fault {
     LOG_RECORD_NO_KEY,          /* on a compacted topic */
     LOG_RECORD_TIMESTAMP_RANGE, /* outside before/after max */
     LOG_RECORD_TIMESTAMP_TYPE,  /* the producer said LogAppendTime */
-    LOG_RECORD_OFFSET,          /* offset delta is not its index */
+    LOG_RECORD_OFFSET,          /* compressed, and offset delta is not its index */
 };
 
 /* One record that was refused. At most LOG_RECORD_ERRORS_MAX are kept; the count goes on. */

@@ -250,6 +250,46 @@ batch_recompress(const struct batch_view *batch, struct bytes unpacked, enum com
 }
 
 enum err
+batch_renumber(const struct batch_view *batch, enum compress_codec codec, int level,
+    struct compress_ctx *ctx, struct buf *out)
+{
+    struct batch_builder_opts opts = {.codec = codec,
+        .level = level,
+        .ctx = ctx,
+        .base_offset = batch->base_offset,
+        .last_offset = -1,
+        .producer_id = batch->producer_id,
+        .delete_horizon_ms = -1,
+        .leader_epoch = batch->leader_epoch,
+        .base_sequence = batch->base_sequence,
+        .producer_epoch = batch->producer_epoch,
+        .transactional = batch_is_transactional(batch),
+        .control = batch_is_control(batch)};
+    struct batch_builder b;
+    struct batch_iter it;
+    struct batch_record record;
+
+    ASSERT(batch_codec(batch) == COMPRESS_NONE);
+    enum err err = batch_iter_init(&it, batch, NULL, NULL);
+    if (err != ERR_OK)
+        return err;
+    batch_builder_init(&b, &opts, out);
+    while (batch_iter_next(&it, &record)) {
+        uint64_t timestamp = (uint64_t)batch->base_timestamp + (uint64_t)record.timestamp_delta;
+        batch_builder_append(&b, &(struct batch_builder_record){.timestamp = (int64_t)timestamp,
+                                     .key = record.key,
+                                     .value = record.value,
+                                     .headers_raw = record.headers,
+                                     .header_count = record.header_count});
+    }
+    if (it.err != ERR_OK) {
+        batch_builder_abort(&b);
+        return it.err;
+    }
+    return batch_builder_finish(&b);
+}
+
+enum err
 batch_build_marker(const struct batch_marker_opts *opts, struct buf *out)
 {
     uint8_t key[BATCH_CONTROL_KEY_SIZE], value[BATCH_END_TXN_VALUE_SIZE];

@@ -90,6 +90,11 @@ void batch_builder_abort(struct batch_builder *b);
 MUST_USE enum err batch_recompress(const struct batch_view *batch, struct bytes unpacked,
     enum compress_codec codec, int level, struct compress_ctx *ctx, struct buf *out);
 
+/* Appends the batch, which is not compressed, in a codec and with offsets of its records that
+ * ascend one by one, whatever they were. CORRUPT: its records cannot be read. LIMIT, NOMEM. */
+MUST_USE enum err batch_renumber(const struct batch_view *batch, enum compress_codec codec,
+    int level, struct compress_ctx *ctx, struct buf *out);
+
 /* One end-of-transaction marker, a whole batch with one control record (type ABORT or COMMIT). */
 struct batch_marker_opts {
     enum batch_control_type type;

@@ -262,8 +262,7 @@ static const struct row rows[] = {
         .raw_count = 1},
     {"raw-header-ok", LOG_REJECT_NONE, .raw = "100000000101020001", .raw_count = 1},
     {"raw-varint-long", BAD, .ours = true, .raw = "80808080808000", .raw_count = 1},
-    {"raw-offset-gap", BAD, .indexes = " 1", .ours = true, .raw = "0c0000000101000c000004010100",
-        .raw_count = 2},
+    {"raw-offset-gap", LOG_REJECT_NONE, .raw = "0c0000000101000c000004010100", .raw_count = 2},
     {"gz-ok", LOG_REJECT_NONE, .codec = 1, .raw = "0c000000010100", .raw_count = 1},
     {"gz-left-over", BAD, .codec = 1, .raw = "0c00000001010001", .raw_count = 1},
     {"gz-past-end", BAD, .codec = 1, .ours = true, .raw = "0e000000010100", .raw_count = 1},
@@ -557,6 +556,45 @@ recompression_keeps_records_and_producer(void **state)
 }
 
 static void
+offsets_of_plain_records_are_put_right(void **state)
+{
+    /* Deltas 0, 0, 7, -1 with timestamps 0, 2, 1, 0; values "a" to "d"; the last has a header. */
+    struct row row = {.raw = "0e00000001026100"
+                             "0e00040001026200"
+                             "0e00020e01026300"
+                             "1400000101026402026b01",
+        .raw_count = 4};
+    static const int64_t timestamps[] = {0, 2, 1, 0};
+    (void)state;
+    for (int to = 0; to < COMPRESS_CODEC_COUNT; to++) {
+        struct log_validate_result result;
+        struct log_validate_opts opts = opts_of("+gzip");
+        struct batch_iter it;
+        struct batch_record r;
+        struct buf scratch, b = build(&row);
+        buf_init(&scratch, 1 << 20);
+        opts.codec = (enum compress_codec)to;
+        assert_int_equal(log_validate_leader(validator, &opts, b.data, b.len, &result), ERR_OK);
+        struct batch_view v = accepted(&result);
+        assert_int_equal(result.last_offset, 1003);
+        assert_int_equal(result.max_timestamp_offset, 1001);
+        assert_int_equal(v.max_timestamp - v.base_timestamp, 2);
+        assert_int_equal(batch_iter_init(&it, &v, ctx, &scratch), ERR_OK);
+        for (int i = 0; i < 4; i++) {
+            assert_true(batch_iter_next(&it, &r));
+            assert_int_equal(r.offset, 1000 + i);
+            assert_int_equal(r.timestamp - v.base_timestamp, timestamps[i]);
+            assert_int_equal(r.value.data[0], 'a' + i);
+            assert_int_equal(r.header_count, i == 3);
+        }
+        assert_false(batch_iter_next(&it, &r));
+        assert_int_equal(it.err, ERR_OK);
+        buf_fini(&scratch);
+        buf_fini(&b);
+    }
+}
+
+static void
 sizes_are_refused_one_byte_over(void **state)
 {
     struct row row = {.count = 3};
@@ -757,8 +795,8 @@ every_failed_allocation_is_an_error_and_the_next_call_works(void **state)
 TEST_MAIN(T(every_row_gets_its_answer),
     T(accepted_batch_is_patched_in_place_and_otherwise_untouched),
     T(log_append_time_stamps_type_maximum_and_checksum), T(wrong_maximum_timestamp_is_put_right),
-    T(recompression_keeps_records_and_producer), T(sizes_are_refused_one_byte_over),
-    T(bomb_is_too_large_and_gives_its_memory_back),
+    T(recompression_keeps_records_and_producer), T(offsets_of_plain_records_are_put_right),
+    T(sizes_are_refused_one_byte_over), T(bomb_is_too_large_and_gives_its_memory_back),
     T(several_batches_are_fine_where_the_options_say_so),
     T(follower_takes_growing_offsets_only_and_leaves_newer_epochs),
     T(record_errors_are_counted_beyond_what_is_kept),
