@@ -35,7 +35,7 @@ find_producer(const struct clean_filter *filter, int64_t producer_id)
                : NULL;
 }
 
-/* The batch that tells the next sequence, or the epoch, of a producer that may still write. */
+/* A batch that tells the sequences, or the epoch, of a producer that may still write. */
 static bool
 is_last_of_producer(const struct clean_filter *filter, const struct batch_view *batch)
 {
@@ -44,9 +44,11 @@ is_last_of_producer(const struct clean_filter *filter, const struct batch_view *
     const struct clean_producer *producer = find_producer(filter, batch->producer_id);
     if (producer == NULL)
         return false;
-    if (producer->last_offset >= 0)
-        return producer->last_offset == batch_last_offset(batch);
-    return batch_is_control(batch) && batch->producer_epoch == producer->producer_epoch;
+    for (int16_t i = 0; i < producer->batch_count; i++)
+        if (producer->last_offsets[i] == batch_last_offset(batch))
+            return true;
+    return producer->batch_count == 0 && batch_is_control(batch) &&
+           batch->producer_epoch == producer->producer_epoch;
 }
 
 static bool

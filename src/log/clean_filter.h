@@ -14,12 +14,16 @@
 #include "base/err.h"
 #include "log/clean_map.h"
 #include "log/clean_txn.h"
+#include "log/producer_state.h"
 #include "wire/batch.h"
 
 /* What is known of a producer that may still write. */
 struct clean_producer {
     int64_t producer_id;
-    int64_t last_offset; /* of its last batch of data; -1: its last entry is a marker */
+    /* Of its last batches of data, which it may send again after a crash; none: its last entry is a
+     * marker. Kafka keeps only the last one. */
+    int64_t last_offsets[PRODUCER_BATCHES_KEPT];
+    int16_t batch_count;
     int16_t producer_epoch;
 };
 

@@ -177,11 +177,12 @@ static bool
 take_producer(void *ctx, const struct producer_entry *entry)
 {
     struct log_clean *clean = ctx;
-    clean->producers[clean->producer_count++] =
-        (struct clean_producer){.producer_id = entry->producer_id,
-            .last_offset =
-                entry->batch_count == 0 ? -1 : entry->batches[entry->batch_count - 1].last_offset,
-            .producer_epoch = entry->producer_epoch};
+    struct clean_producer *producer = &clean->producers[clean->producer_count++];
+    *producer = (struct clean_producer){.producer_id = entry->producer_id,
+        .batch_count = entry->batch_count,
+        .producer_epoch = entry->producer_epoch};
+    for (int16_t i = 0; i < entry->batch_count; i++)
+        producer->last_offsets[i] = entry->batches[i].last_offset;
     return true;
 }
 

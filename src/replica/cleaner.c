@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/diag.h"
 #include "log/cleaner.h"
 #include "log/log_manager.h"
 #include "replica/manager_priv.h"
@@ -163,6 +164,12 @@ round_end(struct worker *worker, enum err err)
     if (worker->clean != NULL)
         log_clean_get_stats(worker->clean, &stats);
     log_clean_free(&worker->clean);
+    if (noted)
+        diag_event(env_diag(cleaner->env), DIAG_DEBUG, "log", "compacted",
+            DIAG_STR("topic", part->topic), DIAG_I64("partition", part->index),
+            DIAG_I64("records_read", stats.records_read),
+            DIAG_I64("records_kept", stats.records_kept), DIAG_I64("keys", stats.keys),
+            DIAG_I64("ms", env_now_ms(cleaner->env) - worker->began_ms));
 
     mutex_lock(&cleaner->mutex);
     if (err == ERR_OK) {

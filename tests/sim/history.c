@@ -37,7 +37,8 @@ struct slots {
         int64_t first, last;
     } damage[DAMAGE_MAX];
     int damage_count;
-    int64_t final_end; /* as told in the reading at the end */
+    int64_t final_end;            /* as told in the reading at the end */
+    int64_t newest[HISTORY_KEYS]; /* of each key, in the reading at the end; -1 */
 };
 
 struct history {
@@ -47,7 +48,7 @@ struct history {
     struct slots parts[HISTORY_PARTITIONS];
     struct history_counts counts;
     int64_t commit_next;
-    bool lossy;
+    bool lossy, keyed;
     bool final;
     char problem[HISTORY_PROBLEM_SIZE];
 };
@@ -57,8 +58,11 @@ history_new(uint16_t origin)
 {
     struct history *history = sim_memory_new(sizeof *history);
     history->origin = origin;
-    for (int i = 0; i < HISTORY_PARTITIONS; i++)
+    for (int i = 0; i < HISTORY_PARTITIONS; i++) {
         history->parts[i].commit_sent = history->parts[i].commit_acked = -1;
+        for (int key = 0; key < HISTORY_KEYS; key++)
+            history->parts[i].newest[key] = -1;
+    }
     return history;
 }
 
@@ -238,7 +242,9 @@ check_final(struct history *history, int32_t partition, int64_t offset, uint64_t
 {
     struct slots *part = &history->parts[partition];
     struct record *record = find(history, id);
-    if (offset < part->next || !all_damaged(part, part->next, offset))
+    if (history->keyed)
+        part->newest[history_key_of(id)] = offset;
+    if (offset < part->next || (!history->keyed && !all_damaged(part, part->next, offset)))
         history_fail(history, "partition %d: offset %lld follows %lld", (int)partition,
             (long long)offset, (long long)part->next - 1);
     part->next = offset + 1;
@@ -340,6 +346,25 @@ history_final_begin(struct history *history)
     history->final = true;
 }
 
+/* Its place at that offset may be empty: a later record has its key. */
+static bool
+is_superseded(const struct history *history, int32_t partition, uint64_t id, int64_t offset)
+{
+    return history->keyed && history->parts[partition].newest[history_key_of(id)] > offset;
+}
+
+void
+history_keyed(struct history *history)
+{
+    history->keyed = true;
+}
+
+uint32_t
+history_key_of(uint64_t id)
+{
+    return (uint32_t)(fill_word(id, 7) % HISTORY_KEYS);
+}
+
 void
 history_final_end(struct history *history)
 {
@@ -347,6 +372,10 @@ history_final_end(struct history *history)
         const struct record *record = &history->records[i];
         if (!record->acked || (!record->durable && history->lossy) ||
             (record->read_at < 0 && is_excused(&history->parts[record->partition], record->offset)))
+            continue;
+        if (record->read_at < 0 &&
+            is_superseded(history, record->partition,
+                (uint64_t)history->origin << ID_BITS | (uint64_t)(i + 1), record->offset))
             continue;
         if (record->read_at < 0 || (record->offset >= 0 && record->read_at != record->offset))
             history_fail(history,
@@ -357,7 +386,8 @@ history_final_end(struct history *history)
     for (int p = 0; p < HISTORY_PARTITIONS; p++) {
         struct slots *part = &history->parts[p];
         for (int64_t at = part->next; at < part->count; at++)
-            if (part->ids[at] != 0 && !is_excused(part, at))
+            if (part->ids[at] != 0 && !is_excused(part, at) &&
+                !is_superseded(history, p, part->ids[at], at))
                 history_fail(
                     history, "partition %d: offset %lld was seen and is gone", p, (long long)at);
     }

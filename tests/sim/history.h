@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 
+enum { HISTORY_KEYS = 48 };
 enum { HISTORY_PARTITIONS = 3, HISTORY_VALUE_MAX = 3000, HISTORY_PROBLEM_SIZE = 300 };
 
 struct history;
@@ -25,6 +26,11 @@ const char *history_problem(const struct history *history);
 void history_fail(struct history *history, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The topic is compacted: each record has a key, and may be missing when a later one of its key is
+ * there. For good, before the first record. */
+void history_keyed(struct history *history);
+/* Of a record of a keyed history, which has few. */
+uint32_t history_key_of(uint64_t id);
 /* A new record: its id; value gets at most HISTORY_VALUE_MAX bytes, *len how many (as wanted). */
 uint64_t history_send(
     struct history *history, int32_t partition, bool durable, uint8_t *value, size_t len);

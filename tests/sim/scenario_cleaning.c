@@ -1,5 +1,6 @@
 /* tests/sim/scenario_cleaning.c - crashes and failing disks while the broker removes old data: the
- * log of the offsets topic behind a copy of what it says, the metadata log behind its snapshots. */
+ * log of the offsets topic behind a copy of what it says, the metadata log behind its snapshots,
+ * and of a compacted topic what was overwritten. */
 #include "tests/sim/scenarios.h"
 
 static void
@@ -14,3 +15,9 @@ const struct sim_scenario sim_scenario_cleaning = {"cleaning_crash",
 const struct sim_scenario sim_scenario_cleaning_disk = {"cleaning_disk",
     "group offsets and metadata survive failing disks while what is old is removed", 1,
     sim_scenario_disk_rounds, true};
+const struct sim_scenario sim_scenario_compacting = {"compacting_crash",
+    "the newest record of every key survives crashes at any step of compaction", 1, run_crashes,
+    .compacting = true};
+const struct sim_scenario sim_scenario_compacting_disk = {"compacting_disk",
+    "the newest record of every key survives failing disks during compaction", 1,
+    sim_scenario_disk_rounds, false, true};

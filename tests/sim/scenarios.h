@@ -12,6 +12,7 @@ struct sim_scenario {
     bool cleaning; /* all that cleans up behind itself does so early, and there are many commits */
     bool busy;     /* a journal that is always full; records are deleted, topics made again */
     int dirs;      /* entries of log.dirs; 0: one */
+    bool compacting; /* the topic of the records is compacted all the time */
 };
 
 extern const struct sim_scenario sim_scenario_crash_restart; /* scenario_crash.c */
@@ -21,6 +22,8 @@ extern const struct sim_scenario sim_scenario_isolation;   /* scenario_isolation
 extern const struct sim_scenario sim_scenario_clocks;      /* scenario_clocks.c */
 extern const struct sim_scenario sim_scenario_cleaning;    /* scenario_cleaning.c */
 extern const struct sim_scenario sim_scenario_cleaning_disk;
+extern const struct sim_scenario sim_scenario_compacting;
+extern const struct sim_scenario sim_scenario_compacting_disk;
 extern const struct sim_scenario sim_scenario_rot_data; /* scenario_bit_rot.c */
 extern const struct sim_scenario sim_scenario_rot_live;
 extern const struct sim_scenario sim_scenario_rot_hints;

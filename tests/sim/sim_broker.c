@@ -34,6 +34,8 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_busy_disk,
     &sim_scenario_two_dirs,
     &sim_scenario_no_memory,
+    &sim_scenario_compacting,
+    &sim_scenario_compacting_disk,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
@@ -132,6 +134,7 @@ run_seed(const struct args *args, uint64_t seed, struct result *out)
         .cleaning = scenario->cleaning,
         .busy = scenario->busy,
         .dirs = scenario->dirs,
+        .compacting = scenario->compacting,
         .level_min = args->verbose ? DIAG_DEBUG : DIAG_ERROR};
     memset(out, 0, sizeof *out);
     sim_cluster_init(&cluster, &opts);

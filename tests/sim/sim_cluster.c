@@ -84,6 +84,19 @@ set_busy(struct sim_broker *broker)
     set(broker, "log.segment.delete.delay.ms=%lld", (long long)pick(cluster, 0, 2000));
 }
 
+/* Rounds all the time, some of which cannot take in all keys. */
+static void
+set_compacting(struct sim_broker *broker)
+{
+    struct sim_cluster *cluster = broker->cluster;
+    set(broker, "log.roll.ms=%lld", (long long)pick(cluster, 5, 200));
+    set(broker, "log.cleaner.backoff.ms=%lld", (long long)pick(cluster, 5, 200));
+    set(broker, "log.cleaner.min.cleanable.ratio=0.%lld", (long long)pick(cluster, 0, 5));
+    set(broker, "log.cleaner.dedupe.buffer.size=%lld", (long long)pick(cluster, 800, 6000));
+    set(broker, "log.cleaner.threads=%lld", (long long)pick(cluster, 1, 3));
+    set(broker, "log.segment.delete.delay.ms=%lld", (long long)pick(cluster, 0, 2000));
+}
+
 static void
 configure(struct sim_broker *broker, int index, const struct sim_cluster_opts *cluster_opts)
 {
@@ -114,6 +127,8 @@ configure(struct sim_broker *broker, int index, const struct sim_cluster_opts *c
         set_cleaning(broker);
     if (cluster_opts->busy)
         set_busy(broker);
+    if (cluster_opts->compacting)
+        set_compacting(broker);
     for (int i = 0; i < broker->setting_count; i++)
         texts[i] = broker->settings[i];
     opts.set_count = broker->setting_count;
@@ -143,6 +158,7 @@ broker_init(struct sim_cluster *cluster, int index, const struct sim_cluster_opt
         .bootstrap = broker->bootstrap,
         .commits_often = cluster_opts->cleaning,
         .busy = cluster_opts->busy,
+        .compacted = cluster_opts->compacting,
         .bare = cluster_opts->bare};
     broker->workload = workload_new(&opts);
 }

@@ -44,10 +44,11 @@ struct sim_cluster {
 struct sim_cluster_opts {
     uint64_t seed;
     int brokers;
-    bool cleaning; /* see struct sim_scenario */
-    bool busy;     /* the same */
-    int dirs;      /* entries of log.dirs; 0: one */
-    bool bare;     /* no topics that come and go, no group beside the other clients */
+    bool cleaning;   /* see struct sim_scenario */
+    bool busy;       /* the same */
+    int dirs;        /* entries of log.dirs; 0: one */
+    bool compacting; /* the topic of the records is compacted, all the time */
+    bool bare;       /* no topics that come and go, no group beside the other clients */
     enum diag_level level_min;
 };
 

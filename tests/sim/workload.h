@@ -20,8 +20,9 @@ struct workload_opts {
     uint16_t origin;
     const char *bootstrap; /* kept */
     bool commits_often;
-    bool busy; /* records are deleted too, and topics with records in them made again */
-    bool bare; /* without admin and members */
+    bool busy;      /* records are deleted too, and topics with records in them made again */
+    bool compacted; /* the topic, whose records have keys then */
+    bool bare;      /* without admin and members */
 };
 
 struct workload *workload_new(const struct workload_opts *opts);

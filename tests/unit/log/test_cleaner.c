@@ -305,7 +305,7 @@ a_producer_goes_on_after_its_records_are_gone(void **state)
     roll(&r.fx);
     put(&r.fx, "x=1");
     clean(&r.fx);
-    expect(&r.fx, "[2-2] 3:a=3 4:b=3 5:x=1 ");
+    expect(&r.fx, "[0-1] [2-2] 3:a=3 4:b=3 5:x=1 ");
     /* The state is found again in what is left, without a snapshot. */
     assert_int_equal(log_flush_now(r.fx.log), ERR_OK);
     for (int64_t i = 0; i < 6; i++) {
@@ -316,6 +316,17 @@ a_producer_goes_on_after_its_records_are_gone(void **state)
     fixture_kill(&r.fx, 5, 5);
     assert_true(log_producer_find(r.fx.log, 7, &info));
     assert_int_equal(info.last_sequence, 2);
+    /* Both of its batches are known when they come again. */
+    for (int32_t sequence = 0; sequence <= 2; sequence += 2) {
+        struct log_append_result result;
+        struct fixture_batch again = {.count = sequence == 0 ? 2 : 1,
+            .value_bytes = 1,
+            .producer_id = 7,
+            .base_sequence = sequence};
+        assert_int_equal(fixture_append(&r.fx, &again, &result), ERR_OK);
+        assert_int_equal(result.reject, LOG_REJECT_DUPLICATE);
+        assert_int_equal(result.last_offset, sequence == 0 ? 1 : 2);
+    }
     how.base_sequence = 3;
     put_as(&r.fx, &how, "z=1");
     room_fini(&r);
@@ -414,18 +425,27 @@ aborted_data_goes_and_the_marker_follows_later(void **state)
     put(&r.fx, "x=1");
     assert_int_equal(aborted_count(&r.fx, 0, 8), 1);
     clean(&r.fx);
+    /* The producer lives: the sequence of its batch stays. */
+    expect(&r.fx, "0:a=0 [2-3] 4:marker 5:b=2 6:marker 7:c=0 8:x=1 ");
+    assert_int_equal(aborted_count(&r.fx, 0, 8), 1);
+    fixture_reopen(&r.fx);
+    assert_int_equal(log_producer_count(r.fx.log), 0); /* not asked for yet */
+    roll(&r.fx);
+    log_producers_expire(r.fx.log, env_wall_ms(r.fx.env) + 2 * (int64_t)DAY_MS);
+    clean(&r.fx);
     expect(&r.fx, "0:a=0 4:marker 5:b=2 6:marker 7:c=0 8:x=1 ");
     assert_int_equal(aborted_count(&r.fx, 0, 8), 1); /* as long as the marker is there */
     fixture_reopen(&r.fx);
     assert_int_equal(aborted_count(&r.fx, 0, 8), 1);
-    roll(&r.fx);
-    clean(&r.fx); /* nothing of it is left: its marker gets a time to go */
-    expect(&r.fx, "0:a=0 4:marker 5:b=2 6:marker 7:c=0 8:x=1 ");
-    sim_host_wall_jump(r.host, DAY_MS + 1);
     put(&r.fx, "x=2");
     roll(&r.fx);
+    clean(&r.fx); /* nothing of it is left: its marker gets a time to go */
+    expect(&r.fx, "0:a=0 4:marker 5:b=2 6:marker 7:c=0 9:x=2 ");
+    sim_host_wall_jump(r.host, DAY_MS + 1);
+    put(&r.fx, "x=3");
+    roll(&r.fx);
     clean(&r.fx);
-    expect(&r.fx, "0:a=0 5:b=2 6:marker 7:c=0 9:x=2 ");
+    expect(&r.fx, "0:a=0 5:b=2 6:marker 7:c=0 10:x=3 ");
     assert_int_equal(aborted_count(&r.fx, 0, 8), 0);
     room_fini(&r);
 }
