@@ -20,4 +20,4 @@ const struct sim_scenario sim_scenario_compacting = {"compacting_crash",
     .compacting = true};
 const struct sim_scenario sim_scenario_compacting_disk = {"compacting_disk",
     "the newest record of every key survives failing disks during compaction", 1,
-    sim_scenario_disk_rounds, false, true};
+    sim_scenario_disk_rounds, .compacting = true};
