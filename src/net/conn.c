@@ -5,7 +5,7 @@
  * States   OPEN takes frames; DRAINING takes none and closes when the last slot has left; CLOSED
  *          has no socket, but lives on until the handler has ended every slot.
  * I1       The socket exists exactly in OPEN and DRAINING.
- * I2       refs = (socket) + slots + queued flush + running events; freed at zero.
+ * I2       refs = (socket) + slots + places in lists of turns + running events; freed at zero.
  * I3       Frames are taken only while slots < LIMIT_CONN_IN_FLIGHT, output is below
  *          LIMIT_CONN_OUTPUT_BYTES and LIMIT_CONN_OUTPUT_MEMORY, no throttle runs and memory is
  *          there; otherwise reading stops, and what was read already waits in `rest`. Where the
@@ -38,7 +38,7 @@ static void
 throttle_over(struct loop_timer *timer)
 {
     struct net_conn *conn = CONTAINER_OF(timer, struct net_conn, throttle);
-    net_conn_input_resume(conn);
+    net_conn_work_add(conn, NET_WORK_RESUME);
 }
 
 /* The socket never came to serve: it gives back its place in the counts. */
@@ -61,7 +61,9 @@ net_conn_open(struct loop_task *hand_over)
     fsm_init(&conn->fsm, &conn_table, NET_CONN_OPEN);
     list_init(&conn->slots);
     list_init(&conn->starved_link);
-    loop_task_init(&conn->flush, net_conn_flush_task);
+    list_init(&conn->flush_link);
+    list_init(&conn->heavy_link);
+    conn->debt_ms = loop_now_ms(reactor->loop);
     loop_timer_init(&conn->throttle, reactor->loop, throttle_over);
     conn->frame_size_max = server->opts.frame_size_max;
     conn->io_ms = loop_now_ms(reactor->loop);
@@ -165,11 +167,8 @@ net_conn_free_forced(struct net_conn *conn)
     conn->refs++;
     net_conn_close(conn, "server freed");
     net_conn_output_clear(conn, true);
-    if (conn->flush.queued) { /* the loop will never run it */
-        list_remove(&conn->flush.link);
-        conn->flush.queued = false;
-        conn->refs--;
-    }
+    list_remove(&conn->flush_link); /* no turn will come */
+    list_remove(&conn->heavy_link);
     conn->refs = 1;
     net_conn_unref(conn);
 }

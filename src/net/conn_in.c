@@ -11,12 +11,14 @@
  * Threads  The reactor's loop only. */
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/limits.h"
 #include "net/server_priv.h"
 
 enum {
     /* A pinned 64 KiB block for a frame of a quarter of it is the most that is wasted. */
     SHARE_MIN = NET_BLOCK_READ_SIZE / 4,
-    READS_PER_TURN = 8,
+    READ_MAX = 128 << 10,
+    CLOCK_MIN = 4096, /* frames from here on are worth a look at the clock */
 };
 
 /* Hands one frame to the handler. Takes the block. */
@@ -38,8 +40,13 @@ deliver(struct net_conn *conn, struct net_block *block, uint8_t *body, size_t le
     slot->frame = body;
     slot->frame_len = len;
     slot->received_ns = conn->read_ns;
+    conn->spent += LIMIT_TURN_REQUEST;
+    if (conn->began_ns == 0)
+        conn->began_ns = conn->seen_ns = env_now_ns(conn->server->env);
     net_count(&reactor->counters.frames, 1);
     conn->server->opts.handler->on_frame(conn->server->opts.ctx, conn, slot);
+    if (len >= CLOCK_MIN) /* the handler tells when it answers, but not when it parks */
+        conn->seen_ns = env_now_ns(conn->server->env);
 }
 
 /* A frame that lies whole at `body` inside `source` (NULL: cannot be shared). */
@@ -166,12 +173,14 @@ parse(struct net_conn *conn, struct net_block *source, const uint8_t *data, size
     size_t at = 0;
     ASSERT(!conn->parsing);
     conn->parsing = true;
-    while (room_make(conn)) {
+    while (!net_conn_turn_is_over(conn) && room_make(conn)) {
         /* An empty body (size 0) after a whole head needs no more bytes. */
         if (at == len &&
             !(conn->head_len == sizeof conn->head && conn->frame == NULL && conn->frame_len == 0))
             break;
-        at += parse_step(conn, source, data + at, len - at);
+        size_t used = parse_step(conn, source, data + at, len - at);
+        conn->spent += used;
+        at += used;
     }
     conn->parsing = false;
     ASSERT(at <= len);
@@ -179,15 +188,23 @@ parse(struct net_conn *conn, struct net_block *source, const uint8_t *data, size
 }
 
 static void
-rest_keep(struct net_conn *conn, const uint8_t *data, size_t len)
+rest_keep(struct net_conn *conn, struct net_block *source, size_t at, size_t end)
 {
-    ASSERT(conn->rest == NULL && len <= NET_BLOCK_READ_SIZE);
+    size_t len = end - at;
+    ASSERT(conn->rest == NULL && len > 0 && len <= NET_BLOCK_READ_SIZE);
+    if (len >= SHARE_MIN) {
+        net_block_ref(source);
+        conn->rest = source;
+        conn->rest_at = at;
+        conn->rest_end = end;
+        return;
+    }
     conn->rest = net_block_get(&conn->reactor->blocks, len);
     if (conn->rest == NULL) {
         net_conn_close(conn, "out of memory");
         return;
     }
-    memcpy(conn->rest->data, data, len);
+    memcpy(conn->rest->data, source->data + at, len);
     conn->rest_at = 0;
     conn->rest_end = len;
 }
@@ -198,6 +215,8 @@ read_frame_body(struct net_conn *conn)
 {
     size_t n = 0;
     size_t want = conn->frame_len - conn->frame_filled;
+    if (want > READ_MAX)
+        want = READ_MAX;
     enum err err =
         conn->filter.ops->read(&conn->filter, conn->frame->data + conn->frame_filled, want, &n);
     if (err == ERR_OK) {
@@ -206,10 +225,10 @@ read_frame_body(struct net_conn *conn)
         conn->io_ms = loop_now_ms(conn->reactor->loop);
         net_count(&conn->reactor->counters.bytes_in, n);
         conn->frame_filled += n;
-        if (n < want)
-            return false;
-        frame_finish(conn);
-        return true;
+        conn->spent += n;
+        if (conn->frame_filled == conn->frame_len)
+            frame_finish(conn);
+        return n == want;
     }
     if (err == ERR_AGAIN)
         return false;
@@ -246,32 +265,35 @@ read_scratch(struct net_conn *conn)
     }
     struct net_block *scratch = reactor->scratch;
     size_t n = 0;
-    enum err err = conn->filter.ops->read(&conn->filter, scratch->data, scratch->capacity, &n);
+    size_t want = conn->brief ? LIMIT_TURN_LIGHT_QUANTUM : scratch->capacity;
+    enum err err = conn->filter.ops->read(&conn->filter, scratch->data, want, &n);
     if (err == ERR_AGAIN)
         return false;
     if (err != ERR_OK) {
         input_ended(conn, err);
         return false;
     }
-    ASSERT(n > 0 && n <= scratch->capacity);
+    ASSERT(n > 0 && n <= want && want <= scratch->capacity);
     conn->read_ns = env_now_ns(conn->server->env);
     conn->io_ms = loop_now_ms(reactor->loop);
     net_count(&reactor->counters.bytes_in, n);
-    if (conn->fsm.state != NET_CONN_OPEN)
-        return n == scratch->capacity; /* thrown away */
+    if (conn->began_ns == 0)
+        conn->began_ns = conn->seen_ns = conn->read_ns;
+    if (conn->fsm.state != NET_CONN_OPEN) {
+        conn->spent += n;
+        return n == want; /* thrown away */
+    }
     size_t used = parse(conn, scratch, scratch->data, n);
     if (used < n && conn->fsm.state == NET_CONN_OPEN)
-        rest_keep(conn, scratch->data + used, n - used);
-    return n == scratch->capacity || conn->frame != NULL;
+        rest_keep(conn, scratch, used, n);
+    return n == want || conn->frame != NULL;
 }
 
 void
-net_conn_readable(void *ctx)
+net_conn_read(struct net_conn *conn)
 {
-    struct net_conn *conn = ctx;
     bool more = true;
-    conn->refs++;
-    for (int i = 0; i < READS_PER_TURN && more && conn->wants_read && !conn->eof; i++) {
+    while (more && conn->wants_read && !conn->eof && !net_conn_turn_is_over(conn)) {
         if (conn->sock == NULL)
             break;
         if (conn->fsm.state == NET_CONN_OPEN && (conn->rest != NULL || !room_make(conn)))
@@ -280,8 +302,14 @@ net_conn_readable(void *ctx)
             break;
         more = conn->frame != NULL ? read_frame_body(conn) : read_scratch(conn);
     }
-    net_conn_wants_update(conn);
-    net_conn_unref(conn);
+}
+
+bool
+net_conn_input_waits(const struct net_conn *conn)
+{
+    /* A head without its body waits for nothing of ours, but for an empty body. */
+    return conn->rest != NULL ||
+           (conn->head_len == sizeof conn->head && conn->frame == NULL && conn->frame_len == 0);
 }
 
 void
@@ -289,7 +317,6 @@ net_conn_input_resume(struct net_conn *conn)
 {
     if (conn->fsm.state != NET_CONN_OPEN || conn->parsing)
         return;
-    conn->refs++;
     /* A head that waited for memory: its body may be on its way only. */
     bool waits = conn->head_len == sizeof conn->head && conn->frame == NULL;
     if (waits && conn->rest == NULL && net_conn_has_room(conn))
@@ -298,7 +325,7 @@ net_conn_input_resume(struct net_conn *conn)
         struct net_block *rest = conn->rest;
         conn->rest = NULL; /* ours now: a close inside must not free what we parse */
         size_t len = conn->rest_end - conn->rest_at;
-        size_t used = parse(conn, NULL, rest->data + conn->rest_at, len);
+        size_t used = parse(conn, rest, rest->data + conn->rest_at, len);
         if (used < len && conn->fsm.state == NET_CONN_OPEN) {
             conn->rest_at += used;
             conn->rest = rest;
@@ -306,8 +333,6 @@ net_conn_input_resume(struct net_conn *conn)
             net_block_unref(&rest);
         }
     }
-    net_conn_wants_update(conn);
-    net_conn_unref(conn);
 }
 
 void

@@ -17,9 +17,8 @@ enum slot_state { SLOT_PENDING, SLOT_READY, SLOT_SKIP, SLOT_CLOSE };
 
 enum {
     PARTS_MAX = 64,
-    /* One connection's share of a turn. */
-    TURN_BYTES_MAX = 8 << 20,
-    SENDFILE_MAX = 1 << 20,
+    SENDFILE_MAX = 256 << 10,
+    BYTES_PER_UNIT = 4,
     COPY_SIZE = 65536,
     SIZE_LEN = 4,
 };
@@ -162,15 +161,6 @@ net_conn_output_clear(struct net_conn *conn, bool pending_too)
 
 /* ---- how a slot ends ---- */
 
-static void
-flush_soon(struct net_conn *conn)
-{
-    if (conn->flush.queued || conn->blocked)
-        return;
-    conn->refs++;
-    loop_defer(conn->reactor->loop, &conn->flush);
-}
-
 /* Common to all ends. The connection may be gone, then nothing remains to do. */
 static void
 slot_end(struct net_slot *slot, enum slot_state state)
@@ -182,6 +172,8 @@ slot_end(struct net_slot *slot, enum slot_state state)
     if (state == SLOT_READY) {
         net_count(&conn->reactor->counters.answered, 1);
         conn->output_memory += slot->writer.buf.len;
+        if (conn->serving && slot->answered_ns > conn->seen_ns)
+            conn->seen_ns = slot->answered_ns;
     }
     if (conn->sock == NULL) {
         net_slot_recycle(slot);
@@ -195,7 +187,7 @@ slot_end(struct net_slot *slot, enum slot_state state)
     }
     /* I1: one behind a pending slot waits for it. */
     if (conn->slots.next == &slot->link || state == SLOT_CLOSE)
-        flush_soon(conn);
+        net_conn_flush_soon(conn);
 }
 
 bool
@@ -310,6 +302,7 @@ sent(struct net_conn *conn, size_t n)
 {
     ASSERT(n > 0 && n <= conn->output_bytes); /* I2 */
     conn->output_bytes -= n;
+    conn->spent += n / BYTES_PER_UNIT;
     conn->written_ns = 0;
     conn->io_ms = conn->output_moved_ms = loop_now_ms(conn->reactor->loop);
     net_count(&conn->reactor->counters.bytes_out, n);
@@ -351,7 +344,7 @@ send_copied(struct net_conn *conn, struct env_file *file, int64_t position, size
 }
 
 static enum err
-send_splice(struct net_conn *conn, size_t *moved)
+send_splice(struct net_conn *conn)
 {
     struct net_slot *slot = LIST_ENTRY(conn->slots.next, struct net_slot, link);
     ASSERT(slot->state == SLOT_READY && slot->splice_index < slot->writer.splice_count);
@@ -371,7 +364,6 @@ send_splice(struct net_conn *conn, size_t *moved)
         if (n == 0)
             return ERR_TRUNCATED; /* the file is shorter than the log said */
         sent(conn, n);
-        *moved += n;
         slot->splice_at += n;
     }
     if (slot->splice_at == splice->len) {
@@ -384,17 +376,16 @@ send_splice(struct net_conn *conn, size_t *moved)
 }
 
 static enum err
-send_some(struct net_conn *conn, size_t *moved)
+send_some(struct net_conn *conn)
 {
     struct bytes parts[PARTS_MAX];
     int count = gather(conn, parts);
     if (count == 0)
-        return send_splice(conn, moved);
+        return send_splice(conn);
     size_t n = 0;
     enum err err = conn->filter.ops->writev(&conn->filter, parts, count, &n);
     if (err != ERR_OK)
         return err;
-    *moved += n;
     advance(conn, n);
     return ERR_OK;
 }
@@ -403,15 +394,15 @@ void
 net_conn_flush(struct net_conn *conn)
 {
     enum err err = ERR_OK;
-    size_t moved = 0;
+    bool more;
     if (conn->sock == NULL)
         return;
     conn->refs++;
     conn->blocked = false;
     if (conn->output_bytes > 0)
         conn->flush_ns = env_now_ns(conn->server->env);
-    while (front_clean(conn) && moved < TURN_BYTES_MAX) {
-        err = send_some(conn, &moved);
+    while ((more = front_clean(conn)) && !net_conn_turn_is_over(conn)) {
+        err = send_some(conn);
         if (err != ERR_OK)
             break;
     }
@@ -422,34 +413,11 @@ net_conn_flush(struct net_conn *conn)
     } else if (err != ERR_OK) {
         net_count(&conn->reactor->counters.error, 1);
         net_conn_close(conn, err == ERR_TRUNCATED ? "file too short" : "write failed");
-    } else if (moved >= TURN_BYTES_MAX) {
-        conn->blocked = true; /* goes on when the others had their turn */
+    } else if (more) {
+        net_conn_work_add(conn, NET_WORK_SEND); /* when the others had their turn */
     } else if (conn->fsm.state == NET_CONN_DRAINING && list_empty(&conn->slots)) {
         net_conn_close(conn, "drained");
     }
     net_conn_wants_update(conn);
     net_conn_unref(conn);
-}
-
-static void
-flush_and_resume(struct net_conn *conn)
-{
-    conn->refs++;
-    net_conn_flush(conn);
-    net_conn_input_resume(conn);
-    net_conn_unref(conn);
-}
-
-void
-net_conn_flush_task(struct loop_task *task)
-{
-    struct net_conn *conn = CONTAINER_OF(task, struct net_conn, flush);
-    flush_and_resume(conn);
-    net_conn_unref(conn);
-}
-
-void
-net_conn_writable(void *ctx)
-{
-    flush_and_resume(ctx);
 }

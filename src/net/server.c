@@ -257,8 +257,9 @@ net_reactor_conn_closed(struct net_reactor *reactor, struct net_conn *conn)
     stop_report(reactor);
 }
 
+/* Spends of *left; what remains to be fed then is for the next turn. */
 static void
-feed_lane(struct net_reactor *reactor, struct list *lane)
+feed_lane(struct net_reactor *reactor, struct list *lane, int64_t *left)
 {
     struct list waiting;
     list_init(&waiting);
@@ -267,13 +268,13 @@ feed_lane(struct net_reactor *reactor, struct list *lane)
     /* In the order in which they began to wait; who finds no room goes to the end again. */
     while ((node = list_pop(&waiting)) != NULL) {
         struct net_conn *conn = LIST_ENTRY(node, struct net_conn, starved_link);
-        if (!net_block_pool_has_room(&reactor->blocks, conn->frame_len)) {
+        if (*left <= 0 || !net_block_pool_has_room(&reactor->blocks, conn->frame_len)) {
             list_push(lane, &conn->starved_link);
             list_splice(lane, &waiting);
             break;
         }
         conn->starved = false;
-        net_conn_input_resume(conn);
+        *left -= net_conn_serve(conn, NET_WORK_RESUME);
     }
 }
 
@@ -281,8 +282,10 @@ static void
 feed(struct loop_task *task)
 {
     struct net_reactor *reactor = CONTAINER_OF(task, struct net_reactor, feed_task);
+    int64_t left = LIMIT_TURN_SLICE;
     for (int lane = 0; lane < NET_LANES; lane++)
-        feed_lane(reactor, &reactor->starved[lane]);
+        feed_lane(reactor, &reactor->starved[lane], &left);
+    net_reactor_memory_freed(reactor);
 }
 
 void
@@ -353,12 +356,15 @@ reactor_init(struct net_reactor *reactor, struct net_server *server, int index)
     list_init(&reactor->conns);
     for (int lane = 0; lane < NET_LANES; lane++)
         list_init(&reactor->starved[lane]);
+    list_init(&reactor->flushes);
+    list_init(&reactor->heavy);
     list_init(&reactor->slots.free);
     net_block_pool_init(&reactor->blocks, server->opts.frame_memory_max);
     loop_timer_init(&reactor->sweep, reactor->loop, sweep);
     loop_timer_init(&reactor->stop_timer, reactor->loop, reactor_close_all);
     loop_task_init(&reactor->stop_task, reactor_stop);
     loop_task_init(&reactor->feed_task, feed);
+    loop_task_init(&reactor->turn_task, net_turn_run);
 }
 
 /* ---- the server ---- */
@@ -482,6 +488,8 @@ reactor_fini(struct net_reactor *reactor)
     loop_timer_stop(&reactor->stop_timer);
     if (reactor->feed_task.queued)
         list_remove(&reactor->feed_task.link); /* deferred, and nobody will run it */
+    if (reactor->turn_task.queued)
+        list_remove(&reactor->turn_task.link);
     net_block_unref(&reactor->scratch);
     net_slot_pool_fini(&reactor->slots);
     net_block_pool_fini(&reactor->blocks);

@@ -42,6 +42,11 @@ struct net_reactor {
     struct list conns; /* all that are not freed yet, closed ones with pending slots too */
     int open_count;
     struct list starved[NET_LANES]; /* wait for frame memory, in the order of their waiting */
+    struct list flushes;            /* light connections that have answers to send */
+    struct list heavy;              /* what the others have to do, in order: see turn.c */
+    struct loop_task turn_task;
+    bool turning;
+    int64_t light_ms; /* a light connection was served */
     struct net_block_pool blocks;
     struct net_slot_pool slots;
     struct net_block *scratch; /* what sockets are read into */
@@ -110,6 +115,9 @@ struct net_server {
     void *stopped_ctx;
 };
 
+/* What a connection has to do; SEND goes on with RESUME. */
+enum net_work { NET_WORK_SEND = 1, NET_WORK_READ = 2, NET_WORK_RESUME = 4 };
+
 enum net_conn_state { NET_CONN_OPEN, NET_CONN_DRAINING, NET_CONN_CLOSED };
 
 struct net_conn {
@@ -153,7 +161,14 @@ struct net_conn {
     int slot_count;
     size_t output_bytes;  /* answered and not sent */
     size_t output_memory; /* what of that stands in memory and not in files, until all is sent */
-    struct loop_task flush;
+
+    /* turns: see turn.c */
+    struct list flush_link, heavy_link;
+    unsigned work; /* of enum net_work */
+    bool serving, brief;
+    size_t spent;              /* units, in the service being given */
+    int64_t began_ns, seen_ns; /* its first and last known times */
+    int64_t debt, debt_ms;     /* units not forgiven, at that time */
 
     /* env_now_ns: of the last read; when the last flush began; of its last write, 0 until asked */
     int64_t read_ns, flush_ns, written_ns;
@@ -173,19 +188,33 @@ void net_conn_wants_update(struct net_conn *conn);
 bool net_conn_has_room(const struct net_conn *conn);
 
 /* conn_in.c */
-void net_conn_readable(void *ctx);
-/* Takes frames again after a pause, first those that were read already. */
+void net_conn_read(struct net_conn *conn);
+/* Takes frames again after a pause: those that were read already. */
 void net_conn_input_resume(struct net_conn *conn);
+/* Something was read that is not delivered. */
+bool net_conn_input_waits(const struct net_conn *conn);
 void net_conn_input_clear(struct net_conn *conn);
 
 /* conn_out.c */
-void net_conn_writable(void *ctx);
 void net_conn_flush(struct net_conn *conn);
-void net_conn_flush_task(struct loop_task *task);
 struct net_slot *net_slot_new(struct net_conn *conn);
 void net_slot_recycle(struct net_slot *slot);
 void net_conn_output_clear(struct net_conn *conn, bool pending_too);
 void net_slot_pool_fini(struct net_slot_pool *pool);
+
+/* turn.c */
+void net_conn_readable(void *ctx);
+void net_conn_writable(void *ctx);
+bool net_conn_is_light(struct net_conn *conn);
+/* The quantum of the service being given is spent: it goes on in another turn. */
+bool net_conn_turn_is_over(const struct net_conn *conn);
+/* To be done among the heavy, in order. */
+void net_conn_work_add(struct net_conn *conn, unsigned work);
+/* Answers are there to be sent. */
+void net_conn_flush_soon(struct net_conn *conn);
+/* Does it now, briefly; gives the units spent. */
+int64_t net_conn_serve(struct net_conn *conn, unsigned work);
+void net_turn_run(struct loop_task *task);
 
 /* server.c */
 void net_reactor_conn_closed(struct net_reactor *reactor, struct net_conn *conn);

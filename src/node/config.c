@@ -66,6 +66,14 @@ is_prefixed(struct str key)
     return false;
 }
 
+/* Kafka: an empty text or list is a value, an empty number is not. */
+static bool
+may_be_empty(const struct config_def *def)
+{
+    return def->type == CONFIG_TYPE_STRING || def->type == CONFIG_TYPE_LIST ||
+           def->type == CONFIG_TYPE_CLASS || def->type == CONFIG_TYPE_PASSWORD;
+}
+
 static enum err
 put(struct node_config *config, struct str where, struct str key, struct str value)
 {
@@ -81,7 +89,8 @@ put(struct node_config *config, struct str where, struct str key, struct str val
         warn_unknown(config, where, key);
     if (def != NULL && def->mode == CONFIG_MODE_DYNAMIC_ONLY)
         problem(config, where, key, "can only be set at run time, with `moldau config set`");
-    else if (def != NULL && value.len > 0 && !config_value_check(def, value, why, sizeof why))
+    else if (def != NULL && (value.len > 0 || !may_be_empty(def)) &&
+             !config_value_check(def, value, why, sizeof why))
         problem(config, where, key, why);
 
     HASH_FIND(hh, config->entries, kept_key.data, kept_key.len, entry);

@@ -270,7 +270,9 @@ change_text(struct state *s, struct work *w, const struct mark *m, const struct 
         "__cluster_metadata", "\xff\xfe", "%s%n", "a\nb"};
     static const uint32_t sizes[] = {1, 2, 100, 249, 250, 32767, 32768, 40000};
     static const uint8_t zeros[40000];
-    if (length == NULL || length->at + length->len != m->at || below(s, 3) == 0) {
+    /* What stands before it may be no length at all. */
+    if (length == NULL || length->at + length->len != m->at || length->len > 8 ||
+        below(s, 3) == 0) {
         for (uint32_t i = 1 + below(s, 4); i > 0 && m->len > 0; i--)
             w->bytes[m->at + below(s, m->len)] = (uint8_t)next(s);
         return;

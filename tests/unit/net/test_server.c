@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "net/block.h"
 #include "net/server.h"
 #include "os/env.h"
@@ -27,6 +28,7 @@ struct fixture {
     char dir[256];
     struct env_file *file;
     _Atomic int opened, closed, freed, frames, pending, sent;
+    _Atomic int held, since;
     _Atomic bool stopped;
 };
 
@@ -62,7 +64,9 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
 {
     struct fixture *f = ctx;
     struct peer *peer = net_conn_user(conn);
+    uint32_t since;
     atomic_fetch_add(&f->frames, 1);
+    atomic_fetch_add(&f->since, 1);
     if (slot->frame_len == 0) {
         net_slot_close(slot, "empty frame");
         return;
@@ -102,6 +106,18 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
         env_file_ref(f->file);
         assert_true(writer_splice(&slot->writer, f->file, 0, 3));
         net_slot_reply(slot);
+        return;
+    case 'H': /* holds its reactor until the test lets it go on */
+        atomic_store(&f->held, net_conn_reactor(conn) + 1);
+        while (atomic_load(&f->held) != 0)
+            usleep(100);
+        atomic_store(&f->since, 0);
+        reply_bytes(slot, "H", 1);
+        return;
+    case 'L': /* how many frames the reactor of 'H' took since then */
+        assert_true(slot->frame_len >= 1);
+        since = (uint32_t)atomic_load(&f->since);
+        reply_bytes(slot, &since, sizeof since);
         return;
     case 'T':
         net_conn_throttle(conn, 300);
@@ -599,6 +615,115 @@ parked_requests_of_one_connection_are_bounded(void **state)
     fixture_end(&f);
 }
 
+/* While the one reactor is held, eight connections pipeline 2000 requests each, and at last a light
+ * one asks: it is answered before more than a slice of theirs is served. */
+static void
+a_light_connection_waits_for_one_slice_of_the_heavy(void **state)
+{
+    enum { HEAVY = 8, EACH = 2000 };
+    struct fixture f;
+    uint32_t served = 0;
+    uint8_t frames[EACH * 6], back[2];
+    int fds[HEAVY];
+    (void)state;
+    fixture_start(&f, (struct net_server_opts){0});
+    for (int i = 0; i < EACH; i++)
+        memcpy(frames + (size_t)i * 6, "\0\0\0\2Ex", 6);
+    for (int i = 0; i < HEAVY; i++) { /* all on one of the two reactors, and in debt */
+        fds[i] = dial(&f);
+        put(fds[i], frames, sizeof frames);
+        for (int answer = 0; answer < EACH; answer++)
+            assert_int_equal(get_frame(fds[i], back, sizeof back), 2);
+        close(dial(&f));
+    }
+    int holder = dial(&f), other = dial(&f), light = dial(&f);
+    put_frame(light, "Ea", 2);
+    expect_frame(light, "Ea");
+    put_frame(holder, "H", 1);
+    for (int i = 0; i < 5000 && atomic_load(&f.held) == 0; i++)
+        usleep(1000);
+    assert_int_not_equal(atomic_load(&f.held), 0);
+    for (int i = 0; i < HEAVY; i++)
+        put(fds[i], frames, sizeof frames);
+    put(light, "\0\0\0\1L", 5); /* in one: the second of two would wait to be acknowledged */
+    atomic_store(&f.held, 0);
+    assert_int_equal(get_frame(light, &served, sizeof served), sizeof served);
+    /* Each may be light again by now and get its brief turn; then a slice, the longest that is. */
+    int brief = LIMIT_TURN_LIGHT_QUANTUM / LIMIT_TURN_REQUEST + 1;
+    int slice = (LIMIT_TURN_SLICE_ALONE + LIMIT_TURN_QUANTUM) / LIMIT_TURN_REQUEST + 1;
+    assert_in_range(served, 0, HEAVY * brief + slice);
+    expect_frame(holder, "H");
+    for (int i = 0; i < HEAVY; i++) {
+        for (int answer = 0; answer < EACH; answer++)
+            assert_int_equal(get_frame(fds[i], back, sizeof back), 2);
+        close(fds[i]);
+    }
+    close(holder), close(other), close(light);
+    fixture_end(&f);
+}
+
+/* It waited for memory, has it now, and its body is not sent yet: its reactor serves others. */
+static void
+a_head_without_its_body_holds_nobody_up(void **state)
+{
+    enum { SIZE = 60000 };
+    struct fixture f;
+    static uint8_t body[4 + SIZE] = {0, 0, SIZE >> 8, SIZE & 0xff, 'E'}, back[SIZE];
+    (void)state;
+    fixture_start(&f, (struct net_server_opts){.frame_memory_max = 150000});
+    int first = dial(&f), other = dial(&f), second = dial(&f), another = dial(&f), third = dial(&f);
+    put(first, body, 1000); /* with what sockets are read into, there is no room for a second */
+    usleep(20000);
+    put(second, body, 4);
+    usleep(20000);
+    put(first, body + 1000, sizeof body - 1000);
+    assert_int_equal(get_frame(first, back, sizeof back), SIZE);
+    put_frame(third, "Ehello", 6);
+    expect_frame(third, "Ehello");
+    put(second, body + 4, SIZE);
+    assert_int_equal(get_frame(second, back, sizeof back), SIZE);
+    close(first), close(other), close(second), close(another), close(third);
+    fixture_end(&f);
+}
+
+/* What several pipelining connections get is the same, whoever came first. */
+static void
+heavy_connections_take_turns(void **state)
+{
+    enum { HEAVY = 4, EACH = 4000 };
+    struct fixture f;
+    uint8_t frames[EACH * 6], back[2];
+    int fds[HEAVY];
+    (void)state;
+    fixture_start(&f, (struct net_server_opts){0});
+    for (int i = 0; i < EACH; i++)
+        memcpy(frames + (size_t)i * 6, "\0\0\0\2Ex", 6);
+    int holder = dial(&f), other = dial(&f);
+    for (int i = 0; i < HEAVY; i++) {
+        fds[i] = dial(&f);
+        close(dial(&f));
+    }
+    put_frame(holder, "H", 1);
+    for (int i = 0; i < 5000 && atomic_load(&f.held) == 0; i++)
+        usleep(1000);
+    for (int i = 0; i < HEAVY; i++) { /* the last frame tells how many were served before it */
+        put(fds[i], frames, sizeof frames);
+        put_frame(fds[i], "L", 1);
+    }
+    atomic_store(&f.held, 0);
+    for (int i = 0; i < HEAVY; i++) {
+        uint32_t served = 0;
+        for (int answer = 0; answer < EACH; answer++)
+            assert_int_equal(get_frame(fds[i], back, sizeof back), 2);
+        assert_int_equal(get_frame(fds[i], &served, sizeof served), sizeof served);
+        /* the others were nearly as far: LIMIT_TURN_QUANTUM is 48 requests */
+        assert_in_range(served, (HEAVY - 1) * EACH, HEAVY * (EACH + 1));
+        close(fds[i]);
+    }
+    close(holder), close(other);
+    fixture_end(&f);
+}
+
 static void
 a_steady_stream_allocates_nothing(void **state)
 {
@@ -820,6 +945,9 @@ TEST_MAIN(cmocka_unit_test(frames_come_back), cmocka_unit_test(broken_sizes_clos
     cmocka_unit_test(ten_thousand_pipelined_requests_are_answered),
     cmocka_unit_test(a_reader_that_takes_nothing_stops_being_read),
     cmocka_unit_test(parked_requests_of_one_connection_are_bounded),
+    cmocka_unit_test(a_light_connection_waits_for_one_slice_of_the_heavy),
+    cmocka_unit_test(a_head_without_its_body_holds_nobody_up),
+    cmocka_unit_test(heavy_connections_take_turns),
     cmocka_unit_test(a_steady_stream_allocates_nothing),
     cmocka_unit_test(throttled_connections_wait),
     cmocka_unit_test(large_frames_wait_for_memory_and_are_served),

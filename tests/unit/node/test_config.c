@@ -104,12 +104,15 @@ a_bad_value_says_where_and_what(void **state)
     struct fixture *fixture = *state;
     struct node_config *config = NULL;
     assert_int_equal(
-        load(fixture, "\nnum.partitions=many\nlog.segment.bytes=1\n", NULL, 0, NULL, &config),
+        load(fixture, "\nnum.partitions=many\nlog.segment.bytes=1\nnode.id=\nbroker.rack=\n", NULL,
+            0, NULL, &config),
         ERR_INVALID);
     assert_null(config);
     const char *text = buf_z(&fixture->problems);
     assert_non_null(strstr(text, ":2: num.partitions: Not a number"));
     assert_non_null(strstr(text, ":3: log.segment.bytes: Value must be at least"));
+    assert_non_null(strstr(text, ":4: node.id: Not a number"));
+    assert_null(strstr(text, "broker.rack"));
 }
 
 static void

@@ -1,0 +1,206 @@
+/* Who is served when: light connections at once, heavy ones in slices of the loop's turns.
+ *
+ * What     Service is paid for in units: a byte taken, four bytes sent, 2048 a request, or the
+ *          nanoseconds that it took where these are more. A connection that owes few is light: its
+ *          events are served as they come, but briefly, its answers leave at the turn's end. What a
+ *          heavy one has to do waits in reactor->heavy; each turn serves from its front, a quantum
+ *          a connection, until a slice is spent. Then the loop looks for events again, so that a
+ *          light connection waits for one slice, however many heavy ones there are.
+ * States   of a connection: idle; sending (in reactor->flushes); waiting (in reactor->heavy, with
+ *          its work); serving. Sending and waiting can both be.
+ * I1       A connection in a list is referenced by it; work is not empty exactly in heavy, but for
+ *          the one that is being served.
+ * I2       turn_task is queued or running while one of the lists is not empty.
+ * Threads  The reactor's loop only. */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "net/server_priv.h"
+
+enum {
+    /* As long as a light connection was served in this time, slices are short. */
+    LIGHT_SEEN_MS = 20,
+    /* Time counts less for what is owed: the kernel may have taken it, and small requests cost some
+     * microseconds each on a slow machine. */
+    DEBT_NS_PER_UNIT = 8,
+    VISIT_UNITS = 512, /* of a slice: it ends, whatever a visit does */
+    BRIEF_NS = 50000,
+    QUANTUM_NS = 200000,
+};
+
+static void
+turn_soon(struct net_reactor *reactor)
+{
+    if (!reactor->turning && !reactor->turn_task.queued)
+        loop_defer(reactor->loop, &reactor->turn_task);
+}
+
+bool
+net_conn_is_light(struct net_conn *conn)
+{
+    int64_t now_ms = loop_now_ms(conn->reactor->loop);
+    int64_t forgiven = (now_ms - conn->debt_ms) * LIMIT_TURN_FORGIVEN_MS;
+    conn->debt_ms = now_ms;
+    conn->debt = conn->debt > forgiven ? conn->debt - forgiven : 0;
+    return conn->debt <= LIMIT_TURN_LIGHT;
+}
+
+bool
+net_conn_turn_is_over(const struct net_conn *conn)
+{
+    if (conn->spent >= (conn->brief ? LIMIT_TURN_LIGHT_QUANTUM : LIMIT_TURN_QUANTUM))
+        return true;
+    return conn->seen_ns - conn->began_ns >= (conn->brief ? BRIEF_NS : QUANTUM_NS);
+}
+
+void
+net_conn_work_add(struct net_conn *conn, unsigned work)
+{
+    struct net_reactor *reactor = conn->reactor;
+    ASSERT(work != 0);
+    conn->work |= work;
+    if (conn->serving || !list_empty(&conn->heavy_link))
+        return;
+    conn->refs++;
+    list_push(&reactor->heavy, &conn->heavy_link);
+    turn_soon(reactor);
+}
+
+void
+net_conn_flush_soon(struct net_conn *conn)
+{
+    struct net_reactor *reactor = conn->reactor;
+    if (conn->blocked || !list_empty(&conn->flush_link))
+        return;
+    if (conn->serving || !list_empty(&conn->heavy_link) || !net_conn_is_light(conn)) {
+        net_conn_work_add(conn, NET_WORK_SEND);
+        return;
+    }
+    conn->refs++;
+    list_push(&reactor->flushes, &conn->flush_link);
+    turn_soon(reactor);
+}
+
+/* What the service just given is worth; remembers it. */
+static int64_t
+charge(struct net_conn *conn)
+{
+    int64_t units = (int64_t)conn->spent, ns = conn->seen_ns - conn->began_ns;
+    ASSERT(ns >= 0);
+    (void)net_conn_is_light(conn); /* forgives until now */
+    conn->debt += ns / DEBT_NS_PER_UNIT > units ? ns / DEBT_NS_PER_UNIT : units;
+    if (conn->debt > LIMIT_TURN_DEBT)
+        conn->debt = LIMIT_TURN_DEBT;
+    return ns > units ? ns : units;
+}
+
+/* Does it now, one quantum of it; gives the units spent. */
+static int64_t
+serve(struct net_conn *conn, unsigned work, bool brief)
+{
+    ASSERT(!conn->serving);
+    conn->refs++;
+    if (!list_empty(&conn->heavy_link)) { /* it need not come back for that */
+        list_remove(&conn->heavy_link);
+        conn->refs--;
+        work |= conn->work;
+    }
+    conn->work = 0;
+    conn->serving = true;
+    conn->brief = brief;
+    conn->spent = 0;
+    conn->began_ns = conn->seen_ns = 0;
+    if ((work & NET_WORK_SEND) != 0)
+        net_conn_flush(conn);
+    if ((work & (NET_WORK_SEND | NET_WORK_RESUME)) != 0)
+        net_conn_input_resume(conn);
+    if ((work & NET_WORK_READ) != 0)
+        net_conn_read(conn);
+    int64_t units = charge(conn);
+    bool light = conn->debt <= LIMIT_TURN_LIGHT;
+    if ((conn->work & NET_WORK_SEND) != 0 && !light && !net_conn_turn_is_over(conn)) {
+        conn->work &= ~(unsigned)NET_WORK_SEND;
+        net_conn_flush(conn); /* the answers of this visit */
+    }
+    conn->serving = false;
+    unsigned more = conn->work;
+    conn->work = 0;
+    if (conn->sock != NULL) {
+        if ((more & NET_WORK_SEND) != 0)
+            net_conn_flush_soon(conn);
+        if (net_conn_input_waits(conn) && net_conn_has_room(conn))
+            net_conn_work_add(conn, NET_WORK_RESUME);
+        net_conn_wants_update(conn);
+    }
+    net_conn_unref(conn);
+    return units;
+}
+
+int64_t
+net_conn_serve(struct net_conn *conn, unsigned work)
+{
+    return serve(conn, work, true);
+}
+
+void
+net_conn_readable(void *ctx)
+{
+    struct net_conn *conn = ctx;
+    if (!list_empty(&conn->heavy_link) || !net_conn_is_light(conn)) {
+        net_conn_work_add(conn, NET_WORK_READ);
+        return;
+    }
+    conn->reactor->light_ms = loop_now_ms(conn->reactor->loop);
+    serve(conn, NET_WORK_READ, true);
+}
+
+void
+net_conn_writable(void *ctx)
+{
+    struct net_conn *conn = ctx;
+    if (!list_empty(&conn->heavy_link) || !net_conn_is_light(conn))
+        net_conn_work_add(conn, NET_WORK_SEND);
+    else
+        serve(conn, NET_WORK_SEND, true);
+}
+
+/* Those that were put there when it began; the others are for the next turn. */
+static void
+flush_light(struct net_reactor *reactor)
+{
+    struct list now, *node;
+    list_init(&now);
+    list_splice(&now, &reactor->flushes);
+    while ((node = list_pop(&now)) != NULL) {
+        struct net_conn *conn = LIST_ENTRY(node, struct net_conn, flush_link);
+        if (conn->sock != NULL)
+            serve(conn, NET_WORK_SEND, true);
+        net_conn_unref(conn);
+    }
+}
+
+static void
+serve_heavy(struct net_reactor *reactor)
+{
+    bool watched = loop_now_ms(reactor->loop) - reactor->light_ms <= LIGHT_SEEN_MS;
+    int64_t left = watched ? LIMIT_TURN_SLICE : LIMIT_TURN_SLICE_ALONE;
+    struct list *node;
+    while (left > 0 && (node = list_pop(&reactor->heavy)) != NULL) {
+        struct net_conn *conn = LIST_ENTRY(node, struct net_conn, heavy_link);
+        if (conn->sock != NULL)
+            left -= serve(conn, conn->work, false);
+        net_conn_unref(conn);
+    }
+}
+
+void
+net_turn_run(struct loop_task *task)
+{
+    struct net_reactor *reactor = CONTAINER_OF(task, struct net_reactor, turn_task);
+    reactor->turning = true;
+    flush_light(reactor);
+    serve_heavy(reactor);
+    flush_light(reactor);
+    reactor->turning = false;
+    if (!list_empty(&reactor->heavy) || !list_empty(&reactor->flushes))
+        turn_soon(reactor); /* I2 */
+}
