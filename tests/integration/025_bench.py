@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """moldau bench over a real broker: what it counts is what the topic holds; no load without a topic."""
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
 import cli
+import env
 import tap
 from tap import check, equal, test
 
@@ -67,6 +69,19 @@ def what_cannot_be_measured_is_said(server):
     create(server, "empty", 1)
     err = cli.run(server, "bench", "fetch", "empty", "-t", "1", code=cli.FAILED)[1]
     check("no records" in err, err)
+
+
+@test
+def produce_and_fetch_take_nothing_from_the_heap(_server):
+    """Once warm. A request that allocates counts 1; the tenth leaves room for what the node does beside requests."""
+    tap.plain_only("the heap")
+    for rows in ("100 B", "4 KiB"):
+        out = env.run(sys.executable, os.path.join(env.ROOT, "bench/costs"), "allocations", "--rows", rows, timeout_s=300).decode()
+        found = re.findall(r"^\| (.*) \| ([-0-9.]+) \| [-0-9.]+ \|$", out, re.M)
+        check(found, out)
+        for row, allocations in found:
+            print(f"# {row}: {allocations}", flush=True)
+            check(float(allocations) < 0.1, f"{row}: {allocations} allocations a request")
 
 
 if __name__ == "__main__":
