@@ -280,13 +280,25 @@ is_bit_of(uint32_t difference, size_t len)
     return false;
 }
 
+/* In how many bits the base offset, which no checksum covers, is wrong; one that is higher than
+ * what is due may be right, after compaction. */
+static int
+base_offset_bits_wrong(struct bytes in, int64_t offset_next)
+{
+    uint64_t base = load_be64(in.data), due = (uint64_t)offset_next;
+    return (int64_t)base < offset_next ? __builtin_popcountll(base ^ due) : 0;
+}
+
 /* True when `in` begins with a batch that is whole but for one bit, wherever that is: no write that
  * was lost leaves this behind. */
 static bool
-is_one_bit_off(struct bytes in)
+is_one_bit_off(struct bytes in, int64_t offset_next)
 {
     uint8_t magic;
     if (in.len < BATCH_HEADER_SIZE)
+        return false;
+    int base_wrong = base_offset_bits_wrong(in, offset_next);
+    if (base_wrong > 1)
         return false;
     int64_t length = (int32_t)load_be32(in.data + BATCH_AT_LENGTH);
     uint32_t crc = load_be32(in.data + BATCH_AT_CRC);
@@ -298,14 +310,22 @@ is_one_bit_off(struct bytes in)
             continue;
         struct bytes whole = {in.data, (size_t)size};
         uint32_t difference = crc ^ batch_crc_compute(whole);
-        if (difference == 0 && (bit >= 0 || (magic & (magic - 1)) == 0))
+        if (difference == 0 && base_wrong + (bit >= 0) + __builtin_popcount(magic) <= 1)
             return true;
-        if (bit < 0 && magic == 0 &&
+        if (bit < 0 && magic == 0 && base_wrong == 0 &&
             ((difference & (difference - 1)) == 0 ||
                 is_bit_of(difference, whole.len - BATCH_AT_ATTRIBUTES)))
             return true;
     }
     return false;
+}
+
+/* True when the checksum fits the batch that begins `in`: at most the base offset is wrong. */
+static bool
+fits_its_checksum(struct bytes in)
+{
+    struct batch_view view;
+    return batch_parse(in, &view) == ERR_OK && batch_crc_ok(&view);
 }
 
 enum err
@@ -330,7 +350,7 @@ segment_classify(
     }
     struct bytes rest = {data, n};
     size_t batch_size;
-    if (is_one_bit_off(rest)) {
+    if (is_one_bit_off(rest, offset_next)) {
         *damage = SEGMENT_DAMAGE_CORRUPT;
         mem_free(data);
         return ERR_OK;
@@ -339,6 +359,8 @@ segment_classify(
     /* What was meant to stand here, as far as its length can be believed. */
     bool sized = batch_peek_size(rest, &batch_size) == ERR_OK && batch_size <= n;
     size_t suspect = sized && batch_size < valid_at ? batch_size : valid_at;
+    if (fits_its_checksum(rest)) /* zeros in there were meant */
+        suspect = BATCH_AT_CRC;
     bool lost = has_lost_sector(data, suspect, position);
     /* Or the file ends in the middle of it. */
     bool cut = !sized && valid_at == n && n < (size_t)FOLLOW_SEARCH_MAX;

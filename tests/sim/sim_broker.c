@@ -58,6 +58,7 @@ static const struct regression REGRESSIONS[] = {
     {7736, 0, "no batch overtakes those of a connection that broke"},
     {121, 7, "one rotten bit is not taken for a write that was lost"},
     {25, 7, "a rotten header takes no directory out of service"},
+    {557, 2, "a lost sector that held no more than a base offset is a torn write"},
     {119, 9, "the last five batches of a producer are known after a kill in spite of a roll"},
     {209, 9, "a rotten file of leader epochs is noticed after an unclean stop"},
     {16, 11, "a connection that broke before a stop costs no producer its sequence"},

@@ -102,6 +102,62 @@ lost_sectors_within_unflushed_data_are_torn_even_if_more_follows(void **state)
     fixture_fini(&fx);
 }
 
+/* The base offset of a batch that begins a few bytes before the border of a sector can be lost with
+ * its sector; no checksum covers it, so the rest of the batch looks whole. */
+static void
+a_lost_sector_that_held_only_a_base_offset_is_torn(void **state)
+{
+    struct log_fixture fx;
+    int64_t last, end;
+    uint8_t zeros[BATCH_AT_LENGTH + 3] = {0}; /* the length's first three bytes are zeros */
+    int borders = 0;
+    (void)state;
+    ten_batches(&fx, 100, &last, &end);
+    int64_t without_value = end / 10 - 100;
+    fixture_fini(&fx);
+    for (int64_t value = 100; value < 612; value++) {
+        int64_t number = 3 + 2 * (value % 3); /* in more bits than one */
+        int64_t position = number * (without_value + value), left = 512 - position % 512;
+        if (left < BATCH_AT_LENGTH || left > (int64_t)sizeof zeros)
+            continue;
+        borders++;
+        ten_batches(&fx, (size_t)value, &last, &end);
+        assert_int_equal(end / 10, without_value + value);
+        log_abandon(&fx.log);
+        fixture_poke(&fx, LOG0, position, zeros, (size_t)left);
+        fixture_open(&fx, false, 0, 0);
+        assert_int_equal(log_state(fx.log), LOG_OPEN);
+        assert_int_equal(log_end_offset(fx.log), number);
+        assert_int_equal(fixture_file_size(&fx, LOG0), position);
+        assert_int_equal(fixture_check_all(&fx), number);
+        fixture_fini(&fx);
+    }
+    assert_true(borders > 2);
+}
+
+/* With a good checksum, zeros within the batch say nothing; elsewhere than before the border of a
+ * sector the base offset was not lost. */
+static void
+a_changed_base_offset_is_corruption(void **state)
+{
+    (void)state;
+    for (size_t value = 100; value < 1200; value += 37) {
+        struct log_fixture fx;
+        int64_t last, end;
+        uint8_t zeros[BATCH_AT_LENGTH] = {0};
+        ten_batches(&fx, value, &last, &end);
+        log_abandon(&fx.log);
+        int64_t position = 7 * (end / 10);
+        if (512 - position % 512 < BATCH_HEADER_SIZE)
+            position = 5 * (end / 10);
+        fixture_poke(&fx, LOG0, position, zeros, sizeof zeros);
+        fixture_open(&fx, false, 0, 0);
+        assert_int_equal(log_state(fx.log), LOG_CORRUPT);
+        assert_int_equal(log_corrupt_offset(fx.log), position / (end / 10));
+        fixture_fini(&fx);
+    }
+}
+
 static void
 a_flipped_bit_is_corruption_and_nothing_is_cut(void **state)
 {
@@ -575,6 +631,8 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(what_is_cut_off_is_gone_before_anything_is_written),
     cmocka_unit_test(a_zero_filled_tail_is_torn),
     cmocka_unit_test(lost_sectors_within_unflushed_data_are_torn_even_if_more_follows),
+    cmocka_unit_test(a_lost_sector_that_held_only_a_base_offset_is_torn),
+    cmocka_unit_test(a_changed_base_offset_is_corruption),
     cmocka_unit_test(a_flipped_bit_is_corruption_and_nothing_is_cut),
     cmocka_unit_test(a_changed_length_field_of_the_last_batch_is_corruption),
     cmocka_unit_test(damage_below_the_recovery_point_is_corruption_even_as_zeros),
