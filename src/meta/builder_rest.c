@@ -110,6 +110,7 @@ fill_broker(struct broker_body *body, const struct proto_register_broker_record 
 static enum err
 put_broker(struct meta_builder *b, struct broker_body *body)
 {
+    ASSERT(body->broker.id >= 0);
     enum err err =
         meta_table_put(&b->image->brokers, &body->broker.id, meta_cmp_broker, &body->broker.object);
     if (err == ERR_OK)
@@ -125,6 +126,8 @@ builder_register_broker(struct meta_builder *b, const struct meta_record_frame *
     enum err err = builder_decode(b, frame, &proto_register_broker_record_schema, &r);
     if (err != ERR_OK)
         return err;
+    if (r.broker_id < 0)
+        return ERR_CORRUPT; /* what goes over the brokers begins below the first id */
     struct broker_body *body = broker_new();
     if (body == NULL || !fill_broker(body, &r)) {
         meta_object_unref(body == NULL ? NULL : &body->broker.object);

@@ -12,6 +12,7 @@
 #include "proto/config_record.h"
 #include "proto/partition_change_record.h"
 #include "proto/partition_record.h"
+#include "proto/register_broker_record.h"
 #include "proto/remove_topic_record.h"
 #include "proto/topic_record.h"
 #include "wire/batch.h"
@@ -248,6 +249,33 @@ no_cut_or_flipped_record_is_more_than_an_error(void **state)
     }
 }
 
+static void
+a_broker_without_a_place_among_the_ids_is_corrupt(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {-1, INT32_MIN, 0, INT32_MAX};
+    struct proto_register_broker_record broker;
+    struct meta_image *base = empty();
+    struct arena arena;
+    arena_init(&arena, ARENA_MAX);
+    proto_init(&proto_register_broker_record_schema, &broker);
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        struct meta_records records;
+        struct meta_builder *builder = NULL;
+        broker.broker_id = ids[i];
+        meta_records_init(&records, &arena, 7);
+        meta_records_add(&records, META_RECORD_REGISTER_BROKER, 3,
+            &proto_register_broker_record_schema, &broker);
+        assert_int_equal(records.err, ERR_OK);
+        assert_int_equal(meta_builder_new(base, &builder), ERR_OK);
+        assert_int_equal(meta_builder_replay(builder, records.items[0].value),
+            ids[i] < 0 ? ERR_CORRUPT : ERR_OK);
+        meta_builder_free(&builder);
+    }
+    meta_image_unref(&base);
+    arena_fini(&arena);
+}
+
 /* ---- sharing and deltas ---- */
 
 static struct uuid
@@ -469,6 +497,7 @@ TEST_MAIN(cmocka_unit_test(a_log_of_apache_replays_to_what_apache_shows),
     cmocka_unit_test(a_snapshot_makes_the_same_image_again),
     cmocka_unit_test(replaying_twice_gives_the_same_snapshot),
     cmocka_unit_test(no_cut_or_flipped_record_is_more_than_an_error),
+    cmocka_unit_test(a_broker_without_a_place_among_the_ids_is_corrupt),
     cmocka_unit_test(one_changed_partition_costs_no_copy_of_the_others),
     cmocka_unit_test(topics_come_in_the_order_of_their_names),
     cmocka_unit_test(a_topic_made_again_under_its_name_is_two_changes_the_deletion_first),
