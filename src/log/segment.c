@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+enum { RESERVE_FROM = 4 << 20, RESERVE_MAX = 16 << 20 };
+
 static enum err
 segment_new(struct segment_home *home, int64_t base_offset, struct log_segment **out)
 {
@@ -83,6 +85,31 @@ segment_discard(struct log_segment **seg)
     return err;
 }
 
+/* Blocks up to size_bytes, ahead of the data: a write into them costs a third less than one that
+ * the file system has to find a place for. Where that cannot be, it is just slower. */
+static void
+reserve(struct log_segment *seg, struct env_file *file, int64_t size_bytes)
+{
+    int64_t from = seg->reserved_bytes > seg->size_bytes ? seg->reserved_bytes : seg->size_bytes;
+    if (size_bytes > from)
+        (void)!env_preallocate(file, from, size_bytes - from);
+    seg->reserved_bytes = size_bytes; /* or refused: not asked again for each write */
+}
+
+/* As its data grow to size_bytes: a quarter of that, so that what stands empty remains small beside
+ * what is there. A small log has nothing reserved. */
+static void
+reserve_ahead(struct log_segment *seg, int64_t size_bytes)
+{
+    int64_t more = size_bytes / 4;
+    if (size_bytes < RESERVE_FROM || size_bytes <= seg->reserved_bytes)
+        return;
+    if (more > RESERVE_MAX)
+        more = RESERVE_MAX;
+    int64_t left = seg->home->config->segment_bytes - size_bytes;
+    reserve(seg, seg->dirty_file, size_bytes + (more < left ? more : left > 0 ? left : 0));
+}
+
 static enum err
 create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase,
     struct log_segment **out)
@@ -105,8 +132,8 @@ create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase
         mem_free(seg);
         return undone == ERR_OK ? err : undone;
     }
-    if (home->config->preallocate && env_preallocate(file, home->config->segment_bytes) == ERR_OK)
-        seg->preallocated = true; /* otherwise just slower */
+    if (home->config->preallocate)
+        reserve(seg, file, home->config->segment_bytes);
     env_file_close(&file);
     seg->mtime_ms = seg->created_ms;
     seg->max_timestamp = BATCH_NO_TIMESTAMP;
@@ -291,6 +318,7 @@ segment_write(struct log_segment *seg, struct bytes batches)
             return err;
         seg->dirty_file = file; /* I4 */
     }
+    reserve_ahead(seg, seg->size_bytes + (int64_t)batches.len);
     enum err err = env_write_at(seg->dirty_file, seg->size_bytes, batches);
     if (err == ERR_NOSPACE && env_truncate(seg->dirty_file, seg->size_bytes) != ERR_OK)
         err = ERR_IO; /* what the write left behind could not be removed */
@@ -348,6 +376,26 @@ segment_is_full(const struct log_segment *seg, size_t len, int64_t last_offset)
     return (int64_t)len > config->segment_bytes - seg->size_bytes;
 }
 
+/* By this process, or by one that was killed. */
+static bool
+may_have_reserved(const struct log_segment *seg)
+{
+    return seg->reserved_bytes > 0 || seg->size_bytes >= RESERVE_FROM;
+}
+
+static enum err
+give_back(struct log_segment *seg)
+{
+    struct env_file *file;
+    enum err err = segment_file(seg, &file);
+    if (err != ERR_OK)
+        return err;
+    err = env_truncate(file, seg->size_bytes);
+    env_file_close(&file);
+    seg->reserved_bytes = 0;
+    return err;
+}
+
 enum err
 segment_seal(struct log_segment *seg)
 {
@@ -357,16 +405,7 @@ segment_seal(struct log_segment *seg)
     enum err err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
     for (int i = 0; i < SEGMENT_INDEX_COUNT && err == ERR_OK; i++)
         err = segment_index_write_tail(seg, (enum segment_index)i);
-    if (err == ERR_OK && seg->preallocated) {
-        struct env_file *file;
-        err = segment_file(seg, &file);
-        if (err != ERR_OK)
-            return err;
-        err = env_truncate(file, seg->size_bytes);
-        env_file_close(&file);
-        seg->preallocated = false;
-    }
-    return err;
+    return err == ERR_OK && may_have_reserved(seg) ? give_back(seg) : err;
 }
 
 /* The largest timestamp of what is left: the time index's, and that of the batches behind it. */
@@ -435,7 +474,7 @@ segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
     if (seg->sound_to > position)
         seg->sound_from = seg->sound_to = 0;
     seg->bytes_since_index = 0;
-    seg->preallocated = false;
+    seg->reserved_bytes = 0;
     seg->max_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;
     if (position == 0) {
         seg->max_timestamp = BATCH_NO_TIMESTAMP;

@@ -71,8 +71,8 @@ struct log_segment {
     int64_t txn_size_bytes; /* of the transaction index; 0: no file */
     uint32_t bytes_since_index;
     bool txn_unsynced;
-    bool has_snapshot; /* `<base>.snapshot` exists */
-    bool preallocated;
+    bool has_snapshot;         /* `<base>.snapshot` exists */
+    int64_t reserved_bytes;    /* blocks of its file up to here were asked for, ahead of data */
     enum log_file_phase phase; /* in its files' names: CLEANED while the cleaner writes it */
 };
 

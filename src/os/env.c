@@ -139,10 +139,10 @@ env_truncate(struct env_file *file, int64_t size_bytes)
 }
 
 enum err
-env_preallocate(struct env_file *file, int64_t size_bytes)
+env_preallocate(struct env_file *file, int64_t position, int64_t len)
 {
-    ASSERT(size_bytes >= 0);
-    return file->ops->preallocate(file, size_bytes);
+    ASSERT(position >= 0 && len >= 0);
+    return file->ops->preallocate(file, position, len);
 }
 
 enum err

@@ -90,9 +90,10 @@ MUST_USE enum err env_sync(struct env_file *file); /* data and what is needed to
  * a process that ended before it was told. Writes nothing, waits only for what is under way. */
 MUST_USE enum err env_check_written(struct env_file *file);
 MUST_USE enum err env_truncate(struct env_file *file, int64_t size_bytes);
-/* Reserves blocks up to size_bytes; file size as seen by stat does not change. UNSUPPORTED is an
+/* Reserves the blocks of len bytes from position on; file size as seen by stat does not change.
+ * Truncating, also to the size that it has, gives back what is reserved behind. UNSUPPORTED is an
  * ordinary answer. */
-MUST_USE enum err env_preallocate(struct env_file *file, int64_t size_bytes);
+MUST_USE enum err env_preallocate(struct env_file *file, int64_t position, int64_t len);
 MUST_USE enum err env_file_size(struct env_file *file, int64_t *out);
 /* A kernel file descriptor for sendfile, or -1 (simulated, in memory): then read and copy. */
 int env_file_fd(struct env_file *file);

@@ -42,7 +42,7 @@ struct env_file_ops {
     enum err (*sync)(struct env_file *file); /* of a volume: the only one but free and fd */
     enum err (*check_written)(struct env_file *file);
     enum err (*truncate)(struct env_file *file, int64_t size_bytes);
-    enum err (*preallocate)(struct env_file *file, int64_t size_bytes);
+    enum err (*preallocate)(struct env_file *file, int64_t position, int64_t len);
     enum err (*size)(struct env_file *file, int64_t *out);
     int (*fd)(struct env_file *file);
 };

@@ -188,12 +188,12 @@ file_real_truncate(struct env_file *file, int64_t size_bytes)
 }
 
 static enum err
-file_real_preallocate(struct env_file *file, int64_t size_bytes)
+file_real_preallocate(struct env_file *file, int64_t position, int64_t len)
 {
     int r;
-    if (size_bytes == 0)
+    if (len == 0)
         return ERR_OK;
-    while ((r = fallocate(file_of(file)->fd, FALLOC_FL_KEEP_SIZE, 0, size_bytes)) < 0 &&
+    while ((r = fallocate(file_of(file)->fd, FALLOC_FL_KEEP_SIZE, position, len)) < 0 &&
            errno == EINTR)
         ;
     return r == 0 ? ERR_OK : os_err_of(errno);

@@ -228,10 +228,11 @@ file_truncate(struct env_file *file, int64_t size_bytes)
 }
 
 static enum err
-file_preallocate(struct env_file *file, int64_t size_bytes)
+file_preallocate(struct env_file *file, int64_t position, int64_t len)
 {
     (void)file;
-    (void)size_bytes;
+    (void)position;
+    (void)len;
     return ERR_UNSUPPORTED;
 }
 

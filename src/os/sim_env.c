@@ -256,13 +256,13 @@ sim_file_truncate(struct env_file *file, int64_t size_bytes)
 }
 
 static enum err
-sim_file_preallocate(struct env_file *file, int64_t size_bytes)
+sim_file_preallocate(struct env_file *file, int64_t position, int64_t len)
 {
     struct sim_file *f = file_of(file);
     struct sim_fate fate = sim_fate(f->env, SIM_OP_ANY, f->path);
     if (fate.err == ERR_OK && !f->env->host->can_preallocate)
         fate.err = ERR_UNSUPPORTED;
-    if (fate.err == ERR_OK && !disk_has_room(f->env, f->inode, size_bytes))
+    if (fate.err == ERR_OK && !disk_has_room(f->env, f->inode, position + len))
         fate.err = ERR_NOSPACE;
     return sim_fate_end(f->env, &fate);
 }

@@ -1,4 +1,5 @@
 #include <string.h>
+#include <sys/stat.h>
 
 #include "log/log.h"
 #include "log/log_priv.h"
@@ -527,6 +528,44 @@ preallocated_segments_end_where_their_data_ends(void **state)
     fixture_fini(&fx);
 }
 
+static int64_t
+blocks_bytes(const struct log_fixture *fx, const char *name)
+{
+    char path[512];
+    struct stat st;
+    fixture_path(fx, path, sizeof path, name);
+    assert_int_equal(stat(path, &st), 0);
+    return (int64_t)st.st_blocks * 512;
+}
+
+/* While it is written; a quarter of what is there, and nothing of a small one. */
+static void
+space_is_reserved_ahead_of_a_large_segment_and_given_back(void **state)
+{
+    struct log_fixture fx;
+    const int64_t page = 4096, mb = 1000000;
+    (void)state;
+    fixture_init(&fx);
+    fx.config.segment_bytes = 8 << 20;
+    fixture_open(&fx, true, 0, 0);
+    fixture_add(&fx, 1, (size_t)mb);
+    assert_in_range(blocks_bytes(&fx, LOG0), 0, mb + 2 * page); /* blocks may not be given yet */
+    for (int i = 0; i < 4; i++)
+        fixture_add(&fx, 1, (size_t)mb);
+    int64_t size = fixture_file_size(&fx, LOG0);
+    assert_in_range(size, 5 * mb, 5 * mb + page);
+    assert_in_range(blocks_bytes(&fx, LOG0), size + mb / 2, size + size / 4 + 2 * page);
+    for (int i = 0; i < 2; i++)
+        fixture_add(&fx, 1, (size_t)mb);
+    assert_in_range(blocks_bytes(&fx, LOG0), 0, (8 << 20) + 2 * page); /* not above segment.bytes */
+    assert_int_equal(log_roll(fx.log), ERR_OK);
+    size = fixture_file_size(&fx, LOG0);
+    assert_in_range(blocks_bytes(&fx, LOG0), 0, size + 2 * page);
+    fixture_reopen(&fx);
+    assert_int_equal(fixture_check_all(&fx), 7);
+    fixture_fini(&fx);
+}
+
 static void
 topic_id_is_kept_and_another_is_refused(void **state)
 {
@@ -627,6 +666,7 @@ TEST_MAIN(cmocka_unit_test(offsets_are_consecutive_over_batches_and_reopening),
     cmocka_unit_test(a_flush_in_three_steps_covers_what_came_before_it),
     cmocka_unit_test(after_a_failed_flush_appends_and_flushes_are_refused),
     cmocka_unit_test(preallocated_segments_end_where_their_data_ends),
+    cmocka_unit_test(space_is_reserved_ahead_of_a_large_segment_and_given_back),
     cmocka_unit_test(topic_id_is_kept_and_another_is_refused),
     cmocka_unit_test(every_segment_has_an_offset_index_even_if_empty),
     cmocka_unit_test(lying_indexes_are_rebuilt))

@@ -113,7 +113,7 @@ preallocation_does_not_change_the_size(void **state)
     int64_t size;
     struct env_file *file = file_make(w, "f");
     assert_int_equal(env_write_at(file, 0, text("abc")), ERR_OK);
-    enum err err = env_preallocate(file, 1 << 20);
+    enum err err = env_preallocate(file, 0, 1 << 20);
     assert_true(err == ERR_OK || err == ERR_UNSUPPORTED);
     assert_int_equal(env_file_size(file, &size), ERR_OK);
     assert_int_equal(size, 3);
