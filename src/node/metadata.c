@@ -128,6 +128,7 @@ static void
 on_committed(void *ctx, int64_t high_watermark)
 {
     struct node_metadata *md = ctx;
+    metadata_view_update(md); /* before anybody can see an image or an answer that it covers */
     while (!list_empty(&md->pending)) {
         struct metadata_pending *pending =
             LIST_ENTRY(md->pending.next, struct metadata_pending, link);

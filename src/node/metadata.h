@@ -60,7 +60,8 @@ const struct meta_port *node_metadata_port(const struct node_metadata *metadata)
 struct meta_image *node_metadata_image(struct node_metadata *metadata);
 int64_t node_metadata_broker_epoch(const struct node_metadata *metadata); /* any thread; -1 */
 
-/* How the quorum stands, for metrics; any thread. As of the loop's last event. */
+/* How the quorum stands, for metrics; any thread. As of the loop's last event, and never behind an
+ * image that was published. */
 struct node_metadata_view {
     const char *role;  /* as Kafka's metrics say it: "leader", "follower", ... */
     bool leading;      /* this node is the active controller */

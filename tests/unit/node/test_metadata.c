@@ -135,6 +135,13 @@ on_done(struct meta_request *req, enum err err)
     f->result = err;
     if (err == ERR_OK && f->response.responses.count == 1)
         assert_int_equal(f->response.responses.items[0].error_code, 0);
+    if (err == ERR_OK) {
+        struct node_metadata_view view;
+        struct meta_image *image = node_metadata_image(f->md);
+        node_metadata_get_view(f->md, &view);
+        assert_true(meta_image_offset(image) < view.high_watermark); /* metrics are not behind */
+        meta_image_unref(&image);
+    }
 }
 
 static bool
