@@ -77,6 +77,8 @@ join(struct member *member, uint64_t chance)
     if (err == ERR_OK)
         err = client_group_new(&opts, &member->group);
     ASSERT(err == ERR_OK);
+    /* A static member that comes back may find what it left; another begins a generation. */
+    member->generation_min = all->generation + (all->is_static ? 0 : 1);
 }
 
 static bool
@@ -96,6 +98,9 @@ check(struct members *members)
         if (!is_stable(member))
             continue;
         int32_t generation = client_group_generation(member->group);
+        if (generation < member->generation_min)
+            history_fail(members->history, "who joined after generation %d is in generation %d",
+                (int)members->generation, (int)generation);
         if (generation > members->generation)
             members->generation = generation;
         held[i] = client_group_assignment(member->group, &counts[i]);

@@ -20,6 +20,7 @@ struct member {
     struct client_consumer *consumer;
     struct client_group *group;
     struct client_group_leave leave;
+    int32_t generation_min; /* lower ones were over when it joined */
     bool leaving, left;
 };
 
