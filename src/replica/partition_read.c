@@ -128,13 +128,13 @@ replica_partition_fetch(struct replica_partition *part, struct replica_fetch *fe
 
 /* ---- offsets ---- */
 
-/* Just elected, and what earlier leaders acknowledged is not known to be committed yet. */
+/* Just elected, and what earlier leaders acknowledged is not known to be committed yet. A last
+ * stable offset below is no sign of it: a transaction may be open since before. */
 static bool
-hw_lags_election(
-    const struct replica_partition *part, const struct replica_list_offset *list, int64_t fetchable)
+hw_lags_election(const struct replica_partition *part, const struct replica_list_offset *list)
 {
     return list->bound != REPLICA_BOUND_LEO && part->role == REPLICA_ROLE_LEADER &&
-           fetchable < part->epoch_start_offset;
+           part->high_watermark < part->epoch_start_offset;
 }
 
 static enum proto_error
@@ -153,8 +153,7 @@ list_by_time(struct replica_partition *part, struct replica_list_offset *list, i
         list->epoch = found.leader_epoch;
         return PROTO_ERROR_NONE;
     }
-    return hw_lags_election(part, list, fetchable) ? PROTO_ERROR_OFFSET_NOT_AVAILABLE
-                                                   : PROTO_ERROR_NONE;
+    return hw_lags_election(part, list) ? PROTO_ERROR_OFFSET_NOT_AVAILABLE : PROTO_ERROR_NONE;
 }
 
 static enum proto_error
@@ -170,7 +169,7 @@ list_locked(struct replica_partition *part, struct replica_list_offset *list)
     fetchable = bound_of(part, list->bound);
     switch (list->timestamp) {
     case REPLICA_TIME_LATEST:
-        if (hw_lags_election(part, list, fetchable))
+        if (hw_lags_election(part, list))
             return PROTO_ERROR_OFFSET_NOT_AVAILABLE;
         list->offset = fetchable;
         list->epoch = part->leader_epoch;

@@ -70,10 +70,11 @@ def led(address, topic, partitions):
 
 
 class Batch:
-    def __init__(self, codec, producer_id, producer_epoch, sequence, base_offset, count, log_append_time):
-        self.codec, self.producer_id, self.producer_epoch = codec, producer_id, producer_epoch
-        self.sequence, self.base_offset, self.count = sequence, base_offset, count
-        self.log_append_time = log_append_time
+    def __init__(self, attributes, times, producer_id, producer_epoch, sequence, base_offset, last_offset, count):
+        self.attributes, self.codec, self.log_append_time = attributes, CODECS[attributes & 7], bool(attributes & 8)
+        self.base_timestamp, self.max_timestamp = times
+        self.producer_id, self.producer_epoch, self.sequence = producer_id, producer_epoch, sequence
+        self.base_offset, self.last_offset, self.count = base_offset, last_offset, count
 
 
 def batches(address, topic, partition=0):
@@ -95,12 +96,21 @@ def batches(address, topic, partition=0):
             base, size = struct.unpack_from(">qi", data)
             if len(data) < 12 + size:
                 break
-            attributes, last, _, _, pid, epoch, sequence, count = struct.unpack_from(">hiqqqhii", data, 21)
-            out.append(Batch(CODECS[attributes & 7], pid, epoch, sequence, base, count, bool(attributes & 8)))
+            attributes, last, first_ms, max_ms, pid, epoch, sequence, count = struct.unpack_from(">hiqqqhii", data, 21)
+            out.append(Batch(attributes, (first_ms, max_ms), pid, epoch, sequence, base, base + last, count))
             offset = base + last + 1
             data = data[12 + size:]
         if len(out) == before:
             return out
+
+
+def list_offset(address, topic, time, isolation=0):
+    """(error, timestamp, offset, leader epoch) of partition 0 by ListOffsets v7: a time, -1 the next offset, -2 the first one, -3 of the largest time."""
+    body = struct.pack(">ib", -1, isolation) + b"\2" + bytes([len(topic) + 1]) + topic.encode()
+    body += b"\2" + struct.pack(">iiq", 0, -1, time) + b"\0\0\0"
+    # Header version 2: an empty list of tagged fields after the client's name; in the answer after its number.
+    answer = broker.request(address, 2, 7, b"\0" + body)
+    return struct.unpack_from(">hqqi", answer, len(answer) - 25)
 
 
 def delete_records(address, topic, partition, before):

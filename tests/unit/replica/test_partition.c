@@ -101,17 +101,16 @@ fixture_close(struct fixture *f)
     sim_free(&f->sim);
 }
 
-/* One batch of `count` small records. */
 static enum proto_error
-append_records(struct fixture *f, int count, int16_t acks, struct replica_append *append)
+append_batch(struct fixture *f, int count, int16_t acks, const struct batch_builder_opts *opts,
+    struct replica_append *append)
 {
-    struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;
     struct batch_builder builder;
     struct buf buf;
     enum proto_error error;
 
     buf_init(&buf, 1 << 20);
-    batch_builder_init(&builder, &opts, &buf);
+    batch_builder_init(&builder, opts, &buf);
     for (int i = 0; i < count; i++) {
         struct batch_builder_record record = {
             .timestamp = env_wall_ms(f->env) + i, .value = {(const uint8_t *)"value", 5}};
@@ -128,6 +127,15 @@ append_records(struct fixture *f, int count, int16_t acks, struct replica_append
     error = replica_partition_append(f->part, append);
     buf_fini(&buf);
     return error;
+}
+
+/* One batch of `count` small records. */
+static enum proto_error
+append_records(struct fixture *f, int count, int16_t acks, struct replica_append *append)
+{
+    struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;
+
+    return append_batch(f, count, acks, &opts, append);
 }
 
 static void
@@ -682,6 +690,36 @@ latest_offset_is_not_told_before_the_new_leader_knows_it(void **state)
 }
 
 static void
+a_transaction_that_was_open_before_the_epoch_holds_back_no_answer(void **state)
+{
+    struct fixture f;
+    struct replica_append append;
+    struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;
+    struct replica_list_offset list = {
+        .timestamp = REPLICA_TIME_LATEST, .leader_epoch = -1, .bound = REPLICA_BOUND_LSO};
+
+    (void)state;
+    fixture_open(&f, true);
+    append_ok(&f, 2);
+    opts.producer_id = 7;
+    opts.producer_epoch = 0;
+    opts.base_sequence = 0;
+    opts.transactional = true;
+    assert_int_equal(append_batch(&f, 3, -1, &opts, &append), PROTO_ERROR_NONE);
+    lead(&f, 4);
+    assert_int_equal(
+        replica_partition_list_offset(f.part, &list), PROTO_ERROR_OFFSET_NOT_AVAILABLE);
+    sim_run_ms(f.sim, 5000);
+    assert_int_equal(replica_partition_list_offset(f.part, &list), PROTO_ERROR_NONE);
+    assert_int_equal(list.offset, 2);
+    assert_int_equal(list.epoch, 4);
+    list.timestamp = env_wall_ms(f.env) - 5000 + 100; /* there is none from then on */
+    assert_int_equal(replica_partition_list_offset(f.part, &list), PROTO_ERROR_NONE);
+    assert_int_equal(list.offset, -1);
+    fixture_close(&f);
+}
+
+static void
 append_and_fetch_in_steady_state_allocate_nothing(void **state)
 {
     struct fixture f;
@@ -799,6 +837,7 @@ TEST_MAIN(cmocka_unit_test(high_watermark_waits_for_the_flush),
     cmocka_unit_test(fetch_checks_epochs_and_history),
     cmocka_unit_test(list_offsets_knows_the_special_times),
     cmocka_unit_test(latest_offset_is_not_told_before_the_new_leader_knows_it),
+    cmocka_unit_test(a_transaction_that_was_open_before_the_epoch_holds_back_no_answer),
     cmocka_unit_test(append_and_fetch_in_steady_state_allocate_nothing),
     cmocka_unit_test(a_trimmed_log_loses_whole_segments_when_what_is_needed_is_on_the_disk),
     cmocka_unit_test(a_roll_that_fails_takes_the_partition_out_of_service))
