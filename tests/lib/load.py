@@ -126,11 +126,18 @@ def audit(address, load, reader=None, topic="t"):
     return audit_records(read_all(address, topic), load, reader)
 
 
+def told(load, number):
+    """What a producer was told that failed with a record; None."""
+    return next((text for n, text in load.failed if n == number), None)
+
+
 def audit_records(seen, load, reader=None):
     where = {}
     for partition, records in seen.items():
         numbers = [number for _, number in records]
-        check(numbers == sorted(numbers), f"partition {partition}: out of order")
+        back = [i for i in range(1, len(records)) if records[i][1] < records[i - 1][1]]
+        check(not back, f"partition {partition}: out of order: " + "; ".join(
+            f"{records[i]} after {records[i - 1]}, refused {told(load, records[i][1])} and {told(load, records[i - 1][1])}" for i in back[:5]))
         equal(len(numbers), len(set(numbers)), f"partition {partition}: distinct numbers")
         equal([offset for offset, _ in records], list(range(len(records))), f"partition {partition}: offsets")
         where.update({number: (partition, offset) for offset, number in records})
