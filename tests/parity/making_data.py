@@ -286,7 +286,8 @@ def produce_requests(codec, name):
         m.case(f"v{v} several", step(api, v, {"acks": 1, "timeoutMs": 5000, "topicData": [{**({"name": n} if v < 13 else {"topicId": "$id:" + n}), "partitionData": [
             {"index": i, "records": records(1)} for i in (0, 1, 7)]} for n in ("t", "none")]}))
         m.case(f"v{v} acks 0", step(api, v, produce_base(v, "small", records(1), 0), quiet=True), step("ListOffsets", 5, {
-            "replicaId": -1, "topics": [{"name": "small", "partitions": [{"partitionIndex": 0, "timestamp": -1}]}]}))
+            "replicaId": -1, "topics": [{"name": "small", "partitions": [{"partitionIndex": 0, "timestamp": -1}]}]},
+            until={"path": "topics.0.partitions.0.offset", "is": v - 2}))   # seen once it is flushed
         m.case(f"v{v} a partition twice", create("d%"), *leader("d%"), step(api, v, {"acks": -1, "timeoutMs": 5000, "topicData": produce_base(
             v, "d%", records(1))["topicData"] + produce_base(v, "d%", records(2))["topicData"]}), step("ListOffsets", 5, {
                 "replicaId": -1, "topics": [{"name": "d%", "partitions": [{"partitionIndex": 0, "timestamp": -1}]}]}))
