@@ -1,13 +1,15 @@
 /* replica/flush.c - one flush of a log at a time, each covering everything appended before it.
  *
  * A flush goes to the directory's journal together with those of other logs (log/journal.h) when it
- * is small, else to the segments. One that the journal refuses begins again at the segments.
+ * is small, else to the segments. One that the journal refuses begins again at the segments. When a
+ * lap of the journal ends, walkers flush what it holds to the segments, a few partitions at a time:
+ * the others go on with the journal meanwhile, and the pool's queue stays short.
  *
  * States: CLEAN -> RUNNING -> CLEAN, or RUNNING -> BEHIND -> RUNNING. Invariants: I1 flush_work is
- * submitted, or the ticket, exactly in RUNNING and BEHIND; I2 a submitted flush holds a reference
- * on its partition; I3 flushed_offset moves only after a flush that succeeded, to where it began.
- * Threads: request under the partition's lock, the rest on the I/O pool. Errors: a failed flush is
- * never retried; the partition fails. */
+ * submitted, or the ticket, or a walker at it, exactly in RUNNING and BEHIND; I2 a submitted flush,
+ * and one that waits for a walker, holds a reference on its partition; I3 flushed_offset moves only
+ * after a flush that succeeded, to where it began. Threads: request under the partition's lock, the
+ * rest on the I/O pool. Errors: a failed flush is never retried; the partition fails. */
 #include "replica/flush.h"
 
 #include "base/assert.h"
@@ -34,16 +36,6 @@ replica_flush_request(struct replica_partition *part)
     }
     replica_partition_ref(part);
     flush_submit(part);
-}
-
-void
-replica_flush_segments(struct replica_partition *part)
-{
-    mutex_assert_held(&part->mutex);
-    if (part->log == NULL || !log_needs_journal(part->log))
-        return;
-    part->flush_segments = true;
-    replica_flush_request(part);
 }
 
 static bool
@@ -161,15 +153,106 @@ flush_conclude(struct replica_partition *part, enum err err)
         replica_partition_unref(&part);
 }
 
+/* A round and what follows. Unlocks, and takes a reference. */
+static void
+flush_run_locked(struct replica_partition *part)
+{
+    part->flush_state = REPLICA_FLUSH_RUNNING; /* appends until here are covered by this round */
+    part->flush_began_ns = env_now_ns(part->shared->env);
+    flush_conclude(part, flush_round(part));
+}
+
 static void
 flush_run(struct pool_work *work)
 {
     struct replica_partition *part = CONTAINER_OF(work, struct replica_partition, flush_work);
 
     mutex_lock(&part->mutex);
-    part->flush_state = REPLICA_FLUSH_RUNNING; /* appends until here are covered by this round */
-    part->flush_began_ns = env_now_ns(part->shared->env);
-    flush_conclude(part, flush_round(part));
+    flush_run_locked(part);
+}
+
+/* ---- what the journal's last lap holds ---- */
+
+void
+replica_flush_segments(struct replica_partition *part)
+{
+    struct replica_flush_service *service = &part->shared->flush;
+    struct pool_work *work = NULL;
+
+    mutex_assert_held(&part->mutex);
+    if (part->log == NULL || !log_needs_journal(part->log))
+        return;
+    mutex_lock(&service->mutex);
+    if (list_empty(&part->flush_link)) {
+        replica_partition_ref(part);
+        list_push(&service->waiting, &part->flush_link);
+        for (int i = 0; i < REPLICA_FLUSH_WALKERS && work == NULL; i++)
+            if (!service->walkers[i].walking) {
+                service->walkers[i].walking = true;
+                work = &service->walkers[i].work;
+            }
+    }
+    mutex_unlock(&service->mutex);
+    if (work != NULL)
+        pool_submit(service->pool, work);
+}
+
+/* One that waits, with its reference; NULL: none, and the walker rests. */
+static struct replica_partition *
+walker_next(struct replica_flush_walker *walker)
+{
+    struct replica_flush_service *service = walker->service;
+    struct list *node;
+
+    mutex_lock(&service->mutex);
+    node = list_pop(&service->waiting);
+    walker->walking = node != NULL;
+    mutex_unlock(&service->mutex);
+    return node != NULL ? LIST_ENTRY(node, struct replica_partition, flush_link) : NULL;
+}
+
+static void
+walk(struct pool_work *work)
+{
+    struct replica_flush_walker *walker = CONTAINER_OF(work, struct replica_flush_walker, work);
+    struct replica_partition *part = walker_next(walker);
+
+    if (part == NULL)
+        return;
+    mutex_lock(&part->mutex);
+    if (part->log != NULL && log_needs_journal(part->log) &&
+        part->flush_state == REPLICA_FLUSH_CLEAN) {
+        flush_run_locked(part); /* takes the reference */
+    } else {
+        if (part->flush_state != REPLICA_FLUSH_CLEAN) {
+            part->flush_segments = true; /* its next round, then */
+            part->flush_state = REPLICA_FLUSH_BEHIND;
+        }
+        mutex_unlock(&part->mutex);
+        replica_partition_unref(&part);
+    }
+    pool_submit(walker->service->pool, work); /* behind who waits there */
+}
+
+void
+replica_flush_service_init(struct replica_flush_service *service, struct pool *pool, bool ack_flush)
+{
+    service->pool = pool;
+    service->ack_flush = ack_flush;
+    mutex_init(&service->mutex, MUTEX_RANK_LEAF);
+    list_init(&service->waiting);
+    for (int i = 0; i < REPLICA_FLUSH_WALKERS; i++) {
+        service->walkers[i].service = service;
+        list_init(&service->walkers[i].work.link);
+        service->walkers[i].work.run = walk;
+    }
+}
+
+void
+replica_flush_service_fini(struct replica_flush_service *service)
+{
+    ASSERT(list_empty(&service->waiting)); /* the pool has ended */
+    mutex_fini(&service->mutex);
 }
 
 /* ---- by way of the journal ---- */
@@ -228,4 +311,5 @@ replica_flush_init(struct replica_partition *part)
     part->flush_ticket.end = ticket_end;
     list_init(&part->flush_work.link);
     part->flush_work.run = flush_run;
+    list_init(&part->flush_link);
 }

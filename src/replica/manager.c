@@ -43,8 +43,7 @@ replica_manager_new(const struct replica_manager_opts *opts, struct replica_mana
     mgr->opts = *opts;
     mgr->shared.env = opts->env;
     mgr->shared.node_id = opts->node_id;
-    mgr->shared.flush.pool = opts->pool;
-    mgr->shared.flush.ack_flush = opts->ack_flush;
+    replica_flush_service_init(&mgr->shared.flush, opts->pool, opts->ack_flush);
     mgr->shared.failed = partition_failed;
     mgr->shared.ctx = mgr;
     replica_validators_init(&mgr->shared.validators);
@@ -86,6 +85,7 @@ replica_manager_free(struct replica_manager **mgr_ref)
     replica_fetch_sessions_free(&mgr->sessions);
     replica_producer_ids_fini(&mgr->producer_ids);
     replica_validators_fini(&mgr->shared.validators);
+    replica_flush_service_fini(&mgr->shared.flush);
     mutex_fini(&mgr->mutex);
     mem_free(mgr);
     *mgr_ref = NULL;

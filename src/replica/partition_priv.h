@@ -84,9 +84,10 @@ struct replica_partition {
     struct log_flush flush;         /* of the flush that runs */
     struct pool_work flush_work;
     struct log_journal_ticket flush_ticket;
-    enum err flush_err;   /* of its begin */
-    bool flush_collected; /* it is under way: end it */
-    bool flush_segments;  /* the next flush is not for the journal */
+    enum err flush_err;     /* of its begin */
+    bool flush_collected;   /* it is under way: end it */
+    bool flush_segments;    /* the next flush is not for the journal */
+    struct list flush_link; /* the service's: waits for a walker */
 };
 
 struct replica_partition_opts {

@@ -46,8 +46,7 @@ open_partition(struct fixture *f, bool ack_flush)
     assert_int_equal(pool_new(f->env, "io", 2, &f->pool), ERR_OK);
     f->shared.env = f->env;
     f->shared.node_id = NODE;
-    f->shared.flush.pool = f->pool;
-    f->shared.flush.ack_flush = ack_flush;
+    replica_flush_service_init(&f->shared.flush, f->pool, ack_flush);
     f->shared.failed = told_of_failure;
     f->shared.ctx = f;
     replica_validators_init(&f->shared.validators);
@@ -89,6 +88,7 @@ close_partition(struct fixture *f)
     replica_partition_unref(&f->part);
     pool_free(&f->pool);
     replica_validators_fini(&f->shared.validators);
+    replica_flush_service_fini(&f->shared.flush);
     log_abandon(&f->log);
 }
 
