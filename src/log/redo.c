@@ -16,7 +16,11 @@
 #include "log/journal.h"
 #include "wire/crc32c.h"
 
-enum { FILE_BYTES_MAX = 1 << 30 };
+enum {
+    FILE_BYTES_MAX = 1 << 30,
+    BATCH_LEN_MAX = LOG_JOURNAL_BATCH_MAX + LOG_JOURNAL_ENTRY_MAX + 4096,
+    WINDOW_BYTES = 4 << 20, /* of a file, in memory while it is looked through */
+};
 
 struct redo_piece {
     int64_t segment_base, position;
@@ -101,25 +105,60 @@ redo_add(struct redo_log *log, const struct redo_piece *piece)
 /* ---- the files ---- */
 
 struct redo_text {
-    uint8_t *data; /* owned */
-    size_t len;
-    uint64_t lap; /* 0: none */
+    struct env_file *file; /* the redo's; NULL: there is none */
+    int64_t size;
+    uint64_t lap;    /* 0: none */
+    uint8_t *window; /* owned */
+    int64_t window_at;
+    size_t window_len;
+    enum err err; /* of reading: then nothing is found any more */
 };
 
-/* The batch at `at`: its entries, and where the next one stands. */
-static bool
-batch_at(const struct redo_text *text, size_t at, struct bytes *entries, size_t *next)
+struct redo_batch {
+    uint64_t lap;
+    uint32_t number;
+    struct bytes entries; /* in the window */
+    int64_t next;         /* where the one behind it stands */
+};
+
+/* len bytes at `at`, until the next call; NULL when the file has them not. */
+static const uint8_t *
+text_at(struct redo_text *text, int64_t at, size_t len)
 {
-    const uint8_t *head = text->data + at;
-    if (at + LOG_JOURNAL_HEAD > text->len || load_be32(head) != LOG_JOURNAL_MAGIC)
+    ASSERT(len <= WINDOW_BYTES);
+    if (text->err != ERR_OK || at + (int64_t)len > text->size)
+        return NULL;
+    if (at < text->window_at || at + (int64_t)len > text->window_at + (int64_t)text->window_len) {
+        text->window_at = at;
+        text->window_len = 0;
+        text->err = env_read_at(text->file, at, text->window, WINDOW_BYTES, &text->window_len);
+        if (text->err != ERR_OK || text->window_len < len)
+            return NULL;
+    }
+    return text->window + (at - text->window_at);
+}
+
+/* The batch at `at`. Its sum is looked at last: what clients sent, and wrote to look like heads,
+ * must not make a start slow. */
+static bool
+batch_at(struct redo_text *text, int64_t at, uint64_t lap_least, uint64_t lap_most,
+    struct redo_batch *batch)
+{
+    const uint8_t *head = text_at(text, at, LOG_JOURNAL_HEAD);
+    if (head == NULL || load_be32(head) != LOG_JOURNAL_MAGIC)
         return false;
     size_t len = load_be32(head + 20);
-    if (len > text->len - at - LOG_JOURNAL_HEAD ||
+    batch->lap = load_be64(head + 8);
+    if (batch->lap < lap_least || batch->lap > lap_most || len > BATCH_LEN_MAX)
+        return false;
+    head = text_at(text, at, LOG_JOURNAL_HEAD + len);
+    if (head == NULL ||
         crc32c((struct bytes){head + 8, LOG_JOURNAL_HEAD - 8 + len}) != load_be32(head + 4))
         return false;
-    size_t size = LOG_JOURNAL_HEAD + len;
-    *entries = (struct bytes){head + LOG_JOURNAL_HEAD, len};
-    *next = at + (size + LOG_JOURNAL_ALIGN - 1) / LOG_JOURNAL_ALIGN * LOG_JOURNAL_ALIGN;
+    int64_t size = LOG_JOURNAL_HEAD + (int64_t)len;
+    batch->number = load_be32(head + 16);
+    batch->entries = (struct bytes){head + LOG_JOURNAL_HEAD, len};
+    batch->next = at + (size + LOG_JOURNAL_ALIGN - 1) / LOG_JOURNAL_ALIGN * LOG_JOURNAL_ALIGN;
     return true;
 }
 
@@ -132,7 +171,7 @@ take_entries(struct log_redo *redo, int file, const struct redo_text *text, stru
         struct redo_log *log = redo_find_or_add(redo, entry.key, entry.topic_id);
         struct redo_piece piece = {.segment_base = entry.segment_base,
             .position = entry.position,
-            .at = data - text->data,
+            .at = text->window_at + (data - text->window),
             .len = (uint32_t)entry.len,
             .file = file};
         if (log == NULL || redo_add(log, &piece) != ERR_OK)
@@ -143,73 +182,69 @@ take_entries(struct log_redo *redo, int file, const struct redo_text *text, stru
 
 /* All batches of the file's lap, in order. */
 static enum err
-take_file(struct log_redo *redo, const char *dir, int file, const struct redo_text *text)
+take_file(struct log_redo *redo, const char *dir, int file, struct redo_text *text)
 {
     uint32_t number = 0;
-    size_t at = 0, broken_at = 0;
-    bool broken = false;
-    while (at + LOG_JOURNAL_HEAD <= text->len) {
-        struct bytes entries;
-        size_t next;
-        if (!batch_at(text, at, &entries, &next) || load_be64(text->data + at + 8) != text->lap ||
-            load_be32(text->data + at + 16) < number) {
-            broken_at = broken ? broken_at : at;
-            broken = true;
+    int64_t at = 0, broken_at = -1;
+    while (at + LOG_JOURNAL_HEAD <= text->size && text->err == ERR_OK) {
+        struct redo_batch batch;
+        if (!batch_at(text, at, text->lap, text->lap, &batch) || batch.number < number) {
+            broken_at = broken_at >= 0 ? broken_at : at;
             at += LOG_JOURNAL_ALIGN;
             continue;
         }
-        if (broken)
+        if (broken_at >= 0)
             diag_event(env_diag(redo->env), DIAG_ERROR, "log", "journal_damaged",
                 DIAG_Z("dir", dir), DIAG_Z("file", log_journal_file_name(file)),
-                DIAG_I64("position", (int64_t)broken_at),
-                DIAG_I64("bytes", (int64_t)(at - broken_at)));
-        broken = false;
-        enum err err = take_entries(redo, file, text, entries);
+                DIAG_I64("position", broken_at), DIAG_I64("bytes", at - broken_at));
+        broken_at = -1;
+        enum err err = take_entries(redo, file, text, batch.entries);
         if (err != ERR_OK)
             return err;
-        number = load_be32(text->data + at + 16) + 1;
-        at = next;
+        number = batch.number + 1;
+        at = batch.next;
     }
-    return ERR_OK;
+    return text->err;
 }
 
 /* The lap of the file is that of its first batch. Where that one is broken, the highest that goes
  * with the other file's: what clients sent may look like a batch, but not of a lap they guessed. */
 static uint64_t
-lap_of(const struct redo_text *text, uint64_t other)
+lap_of(struct redo_text *text, uint64_t other)
 {
-    uint64_t highest = 0;
-    struct bytes entries;
-    size_t next;
-    if (batch_at(text, 0, &entries, &next))
-        return load_be64(text->data + 8);
-    for (size_t at = 0; at + LOG_JOURNAL_HEAD <= text->len; at += LOG_JOURNAL_ALIGN)
-        if (batch_at(text, at, &entries, &next)) {
-            uint64_t lap = load_be64(text->data + at + 8);
-            if (lap > highest && (other == 0 || lap == other + 1 || lap + 1 == other))
-                highest = lap;
-            at = next - LOG_JOURNAL_ALIGN;
+    uint64_t highest = 0, least = 1, most = UINT64_MAX;
+    struct redo_batch batch;
+    if (batch_at(text, 0, least, most, &batch))
+        return batch.lap;
+    if (other != 0) {
+        least = other - 1;
+        most = other + 1;
+    }
+    for (int64_t at = 0; at + LOG_JOURNAL_HEAD <= text->size; at += LOG_JOURNAL_ALIGN)
+        if (batch_at(text, at, least, most, &batch)) {
+            if (batch.lap > highest && batch.lap != other)
+                highest = batch.lap;
+            at = batch.next - LOG_JOURNAL_ALIGN;
         }
     return highest;
 }
 
 /* A file whose first batch is whole knows its lap by itself, and helps the other. */
-static void
+static enum err
 find_laps(struct redo_text texts[LOG_JOURNAL_FILES])
 {
-    struct bytes entries;
-    size_t next;
-    int sure = batch_at(&texts[0], 0, &entries, &next) ? 0 : 1;
+    struct redo_batch batch;
+    int sure = batch_at(&texts[0], 0, 1, UINT64_MAX, &batch) ? 0 : 1;
     texts[sure].lap = lap_of(&texts[sure], 0);
     texts[1 - sure].lap = lap_of(&texts[1 - sure], texts[sure].lap);
+    return texts[0].err != ERR_OK ? texts[0].err : texts[1].err;
 }
 
 static enum err
-read_file(struct log_redo *redo, const char *dir, int file, struct redo_text *text)
+open_file(struct log_redo *redo, const char *dir, int file, struct redo_text *text)
 {
     char path[LOG_PATH_MAX];
     int64_t size;
-    *text = (struct redo_text){0};
     if (!log_path_join(path, dir, log_journal_file_name(file)))
         return ERR_INVALID;
     enum err err = env_open(redo->env, path, ENV_OPEN_READ, &redo->files[file]);
@@ -219,12 +254,12 @@ read_file(struct log_redo *redo, const char *dir, int file, struct redo_text *te
         err = env_file_size(redo->files[file], &size);
     if (err != ERR_OK)
         return err;
-    if (size > FILE_BYTES_MAX)
-        size = FILE_BYTES_MAX;
-    text->data = mem_alloc((size_t)size + 1);
-    if (text->data == NULL)
+    text->file = redo->files[file];
+    text->window = mem_alloc(WINDOW_BYTES);
+    if (text->window == NULL)
         return ERR_NOMEM;
-    return env_read_at(redo->files[file], 0, text->data, (size_t)size, &text->len);
+    text->size = size < FILE_BYTES_MAX ? size : FILE_BYTES_MAX;
+    return ERR_OK;
 }
 
 enum err
@@ -236,9 +271,9 @@ log_redo_load(struct env *env, const char *dir, struct log_redo **out)
     if (redo != NULL)
         redo->env = env;
     for (int i = 0; i < LOG_JOURNAL_FILES && err == ERR_OK; i++)
-        err = read_file(redo, dir, i, &texts[i]);
+        err = open_file(redo, dir, i, &texts[i]);
     if (err == ERR_OK)
-        find_laps(texts);
+        err = find_laps(texts);
     int first = texts[0].lap < texts[1].lap ? 0 : 1;
     for (int n = 0; n < LOG_JOURNAL_FILES && err == ERR_OK; n++) {
         int i = n == 0 ? first : 1 - first;
@@ -246,7 +281,7 @@ log_redo_load(struct env *env, const char *dir, struct log_redo **out)
             err = take_file(redo, dir, i, &texts[i]);
     }
     for (int i = 0; i < LOG_JOURNAL_FILES; i++)
-        mem_free(texts[i].data);
+        mem_free(texts[i].window);
     if (err != ERR_OK || redo->logs == NULL)
         log_redo_free(&redo);
     if (err == ERR_OK)
