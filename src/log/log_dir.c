@@ -100,6 +100,49 @@ was_in_use(struct log_manager *mgr, const struct managed_dir *dir)
            (log_path_join(path, dir->path, IN_USE_FILE) && env_stat(mgr->env, path, &st) == ERR_OK);
 }
 
+static bool
+note_log(void *ctx, const char *name)
+{
+    bool *there = ctx;
+    struct str topic;
+    int32_t partition;
+    enum log_dir_kind kind = log_dir_name_parse(name, &topic, &partition);
+    *there = *there || kind == LOG_DIR_LOG || kind == LOG_DIR_STRAY;
+    return !*there;
+}
+
+/* The first directory is new and another is not. A first start that could format only the other
+ * leaves that; so does a lost disk, whose metadata log nobody can make anew. Logs tell which. */
+static enum err
+take_cluster_id_of_others(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
+{
+    for (int i = 0; i < mgr->dir_count; i++) {
+        const char *other = mgr->dirs[i].path;
+        char path[LOG_PATH_MAX], *text;
+        size_t len;
+        bool logs = false;
+        if (&mgr->dirs[i] == dir || !log_path_join(path, other, META_FILE) ||
+            env_read_file(mgr->env, path, SMALL_FILE_MAX, &text, &len) != ERR_OK)
+            continue;
+        struct str id = property(text, "cluster.id");
+        char *copy = str_is_null(id) || id.len == 0 ? NULL : mem_strndup(id.data, id.len);
+        mem_free(text);
+        if (copy == NULL)
+            continue;
+        enum err err = env_list_dir(mgr->env, other, note_log, &logs);
+        if (err != ERR_OK || logs) {
+            mem_free(copy);
+            return err != ERR_OK ? err
+                                 : explain(explanation, ERR_INVALID, dir->path,
+                                       "it is new, but there are logs in another, and the "
+                                       "metadata of their topics would be here");
+        }
+        mgr->cluster_id = copy;
+        return ERR_OK;
+    }
+    return explain(explanation, ERR_INVALID, dir->path, "no cluster id to format it with");
+}
+
 /* Checks meta.properties, or formats. */
 static enum err
 identify(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
@@ -124,8 +167,11 @@ identify(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
         return err;
     if (!mgr->opts.format)
         return explain(explanation, ERR_INVALID, dir->path, "it is not formatted");
-    if (mgr->cluster_id == NULL)
-        return explain(explanation, ERR_INVALID, dir->path, "no cluster id to format it with");
+    if (mgr->cluster_id == NULL) {
+        err = take_cluster_id_of_others(mgr, dir, explanation);
+        if (err != ERR_OK)
+            return err;
+    }
     dir->id = env_random_uuid(mgr->env);
     if (was_in_use(mgr, dir))
         diag_event(env_diag(mgr->env), DIAG_WARN, "log", "identity_missing", DIAG_Z("path", path),

@@ -213,6 +213,33 @@ an_unformatted_directory_is_refused_without_format(void **state)
     teardown(&fx);
 }
 
+/* A first start whose first disk failed leaves the second formatted, and must not be the last. */
+static void
+a_new_first_directory_is_formatted_like_the_others_where_no_log_is(void **state)
+{
+    struct fixture fx;
+    struct log_manager *mgr;
+    char path[600];
+    (void)state;
+    setup(&fx);
+    mgr = open_manager(&fx);
+    log_manager_close(&mgr, -1);
+    fx.opts.cluster_id = STR_NULL;
+    assert_int_equal(env_remove_tree(fx.env, fx.paths[0]), ERR_OK);
+    mgr = open_manager(&fx);
+    assert_true(str_eq_z(log_manager_cluster_id(mgr), "cluster-a"));
+    log_manager_close(&mgr, -1);
+    mgr = open_manager(&fx); /* it stays */
+    log_manager_close(&mgr, -1);
+
+    assert_int_equal(env_remove_tree(fx.env, fx.paths[0]), ERR_OK);
+    snprintf(path, sizeof path, "%s/t-0", fx.paths[1]);
+    assert_int_equal(env_mkdir(fx.env, path), ERR_OK);
+    assert_int_equal(log_manager_open_explained(&fx.opts, fx.why, &mgr), ERR_INVALID);
+    assert_non_null(strstr(fx.why, "there are logs in another"));
+    teardown(&fx);
+}
+
 static void
 deleted_and_stray_logs_leave_the_table_and_their_names(void **state)
 {
@@ -413,6 +440,7 @@ TEST_MAIN(cmocka_unit_test(logs_are_spread_and_found_again_after_a_clean_stop),
     cmocka_unit_test(after_a_kill_checkpoints_bound_what_is_scanned),
     cmocka_unit_test(a_second_process_and_a_foreign_disk_are_refused),
     cmocka_unit_test(an_unformatted_directory_is_refused_without_format),
+    cmocka_unit_test(a_new_first_directory_is_formatted_like_the_others_where_no_log_is),
     cmocka_unit_test(deleted_and_stray_logs_leave_the_table_and_their_names),
     cmocka_unit_test(the_metadata_log_stands_apart),
     cmocka_unit_test(a_failed_directory_goes_offline_alone),
