@@ -7,11 +7,13 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "../../lib"), os.path.join(HERE, "../matrix")]
 import apache  # noqa: E402
 import broker  # noqa: E402
 import env  # noqa: E402
-from tap import check, equal  # noqa: E402
+import raw  # noqa: E402
+from tap import check, equal, eventually  # noqa: E402
 
 PROPS = {"offsets.topic.num.partitions": "3", "log.cleaner.enable": "false"}
 CLEANING = {**PROPS, "log.cleaner.enable": "true", "log.cleaner.backoff.ms": "200",
@@ -86,3 +88,42 @@ def dump_complaints(directory):
     bad = re.compile(r"isvalid: false|Mismatches|mismatch|not found|Exception|Non-consecutive|out of order", re.I)
     # Holes are what compaction leaves; the tool calls them so and means no harm.
     return [line for line in said.splitlines() if bad.search(line) and "Non-consecutive" not in line][:10]
+
+
+HORIZON = 64   # the bit of a batch whose first time is the one from which its tombstones may go
+
+
+def shown_batches(server, topic):
+    """All but those without records, of which a broker may keep more."""
+    return [(b.base_offset, b.last_offset, b.count, b.attributes, b.base_timestamp if not b.attributes & HORIZON else "horizon",
+             b.max_timestamp, b.producer_id, b.producer_epoch, b.sequence) for b in raw.batches(server.address, topic) if b.count > 0]
+
+
+def seen(server, topic):
+    """What clients can tell of a topic: batches, records, and the offsets of about a hundred times."""
+    eventually(lambda: raw.led(server.address, topic, 1), what=f"{topic} is led")
+    out = {"batches": shown_batches(server, topic)}
+    for isolation in ("read_committed", "read_uncommitted"):
+        out[isolation] = records(server, topic, isolation)
+    times = sorted({int(line.split(":")[1]) + more for line in out["read_uncommitted"] for more in (0, 1)})
+    times = [-2, -3, 0, *times[::1 + len(times) // 100], times[-1]]
+    out["offsets"] = [(time_ms, raw.list_offset(server.address, topic, time_ms, isolation)) for time_ms in times for isolation in (0, 1)]
+    # The epoch is the leader's, which begins one when it likes.
+    out["latest"] = [raw.list_offset(server.address, topic, -1, isolation)[:3] for isolation in (0, 1)]
+    return out
+
+
+NONE = (0, -1, -1, -1)
+
+
+def same(got, want):
+    """got is ours. Kafka finds nothing for a time where it meets a segment that compaction emptied; there the records tell."""
+    rows = [tuple(map(int, line.split(":")[:2])) for line in got["read_uncommitted"]]
+    for what, others in want.items():
+        for one, other in zip(got[what], others):
+            if what == "offsets" and other[1] == NONE != one[1]:
+                first = next((offset, time_ms) for offset, time_ms in rows if time_ms >= one[0])
+                equal((one[1][2], one[1][1]), first, f"the offset of time {one[0]}")
+                continue
+            equal(one, other, what)
+        equal(len(got[what]), len(others), f"{what}, how many")
