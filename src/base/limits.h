@@ -60,7 +60,7 @@ enum {
     LIMIT_TURN_LIGHT_QUANTUM = 16 << 10, /* what a light one gets at once, before it is heavy */
     LIMIT_TURN_DEBT = 256 << 10,         /* what is remembered: forgiven in 64 ms */
     LIMIT_TURN_QUANTUM = 96 << 10,
-    LIMIT_TURN_SLICE = 128 << 10,
+    LIMIT_TURN_SLICE = 64 << 10,      /* a full read, or what goes on for about as long */
     LIMIT_TURN_SLICE_ALONE = 1 << 20, /* while there are no light ones */
 };
 

@@ -46,6 +46,7 @@ struct net_reactor {
     struct list heavy;              /* what the others have to do, in order: see turn.c */
     struct loop_task turn_task;
     bool turning;
+    bool watched;     /* light ones are there: heavy ones are served in small pieces */
     int64_t light_ms; /* a light connection was served */
     struct net_block_pool blocks;
     struct net_slot_pool slots;
@@ -168,6 +169,7 @@ struct net_conn {
     bool serving, brief;
     size_t spent;              /* units, in the service being given */
     int64_t began_ns, seen_ns; /* its first and last known times */
+    int64_t thread_ns;         /* when it began, where others wait; else -1 */
     int64_t debt, debt_ms;     /* units not forgiven, at that time */
 
     /* env_now_ns: of the last read; when the last flush began; of its last write, 0 until asked */

@@ -49,7 +49,8 @@ net_conn_turn_is_over(const struct net_conn *conn)
 {
     if (conn->spent >= (conn->brief ? LIMIT_TURN_LIGHT_QUANTUM : LIMIT_TURN_QUANTUM))
         return true;
-    return conn->seen_ns - conn->began_ns >= (conn->brief ? BRIEF_NS : QUANTUM_NS);
+    bool brief = conn->brief || conn->reactor->watched;
+    return conn->seen_ns - conn->began_ns >= (brief ? BRIEF_NS : QUANTUM_NS);
 }
 
 void
@@ -80,6 +81,18 @@ net_conn_flush_soon(struct net_conn *conn)
     turn_soon(reactor);
 }
 
+/* Of the time of a service, what the connection has to answer for: a light one that had to wait for
+ * a lock of a heavy one, or for a processor, must not become heavy by that. Where nobody waits
+ * there is nothing to lose, and the clock costs too much. */
+static int64_t
+used_ns(const struct net_conn *conn, int64_t ns)
+{
+    if (conn->thread_ns < 0 || ns < BRIEF_NS)
+        return ns;
+    int64_t used = env_thread_ns(conn->server->env) - conn->thread_ns;
+    return used < ns ? used : ns;
+}
+
 /* What the service just given is worth; remembers it. */
 static int64_t
 charge(struct net_conn *conn)
@@ -87,7 +100,8 @@ charge(struct net_conn *conn)
     int64_t units = (int64_t)conn->spent, ns = conn->seen_ns - conn->began_ns;
     ASSERT(ns >= 0);
     (void)net_conn_is_light(conn); /* forgives until now */
-    conn->debt += ns / DEBT_NS_PER_UNIT > units ? ns / DEBT_NS_PER_UNIT : units;
+    int64_t owed = used_ns(conn, ns) / DEBT_NS_PER_UNIT;
+    conn->debt += owed > units ? owed : units;
     if (conn->debt > LIMIT_TURN_DEBT)
         conn->debt = LIMIT_TURN_DEBT;
     return ns > units ? ns : units;
@@ -109,6 +123,7 @@ serve(struct net_conn *conn, unsigned work, bool brief)
     conn->brief = brief;
     conn->spent = 0;
     conn->began_ns = conn->seen_ns = 0;
+    conn->thread_ns = list_empty(&conn->reactor->heavy) ? -1 : env_thread_ns(conn->server->env);
     if ((work & NET_WORK_SEND) != 0)
         net_conn_flush(conn);
     if ((work & (NET_WORK_SEND | NET_WORK_RESUME)) != 0)
@@ -181,8 +196,8 @@ flush_light(struct net_reactor *reactor)
 static void
 serve_heavy(struct net_reactor *reactor)
 {
-    bool watched = loop_now_ms(reactor->loop) - reactor->light_ms <= LIGHT_SEEN_MS;
-    int64_t left = watched ? LIMIT_TURN_SLICE : LIMIT_TURN_SLICE_ALONE;
+    reactor->watched = loop_now_ms(reactor->loop) - reactor->light_ms <= LIGHT_SEEN_MS;
+    int64_t left = reactor->watched ? LIMIT_TURN_SLICE : LIMIT_TURN_SLICE_ALONE;
     struct list *node;
     while (left > 0 && (node = list_pop(&reactor->heavy)) != NULL) {
         struct net_conn *conn = LIST_ENTRY(node, struct net_conn, heavy_link);
@@ -190,6 +205,7 @@ serve_heavy(struct net_reactor *reactor)
             left -= serve(conn, conn->work, false);
         net_conn_unref(conn);
     }
+    reactor->watched = false;
 }
 
 void

@@ -26,6 +26,12 @@ env_now_ns(struct env *env)
 }
 
 int64_t
+env_thread_ns(struct env *env)
+{
+    return env->ops->thread_ns(env);
+}
+
+int64_t
 env_now_ms(struct env *env)
 {
     return env->ops->now_ns(env) / 1000000;

@@ -44,6 +44,8 @@ struct diag *env_diag(struct env *env);
 /* ---- time and chance ---- */
 
 int64_t env_now_ns(struct env *env);  /* monotonic; for every timer and duration */
+/* Processor time of the calling thread: what it waited for is not in it. Costs a system call. */
+int64_t env_thread_ns(struct env *env);
 int64_t env_now_ms(struct env *env);  /* monotonic */
 int64_t env_wall_ms(struct env *env); /* wall clock; record timestamps, retention, tokens only */
 void env_random(struct env *env, void *out, size_t len); /* cryptographic in the real one */

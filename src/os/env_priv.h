@@ -10,6 +10,7 @@
 struct env_ops {
     void (*free)(struct env *env);
     int64_t (*now_ns)(struct env *env);
+    int64_t (*thread_ns)(struct env *env);
     int64_t (*wall_ms)(struct env *env);
     void (*random)(struct env *env, void *out, size_t len);
 

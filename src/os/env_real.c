@@ -79,6 +79,13 @@ env_real_now_ns(struct env *env)
 }
 
 static int64_t
+env_real_thread_ns(struct env *env)
+{
+    (void)env;
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static int64_t
 env_real_wall_ms(struct env *env)
 {
     (void)env;
@@ -145,6 +152,7 @@ env_real_no_sync(const struct env *env)
 static const struct env_ops env_real_ops = {
     .free = env_real_free,
     .now_ns = env_real_now_ns,
+    .thread_ns = env_real_thread_ns,
     .wall_ms = env_real_wall_ms,
     .random = env_real_random,
     .open = file_real_open,
@@ -174,6 +182,7 @@ env_memory(struct env *env)
 static const struct env_ops env_memory_ops = {
     .free = env_real_free,
     .now_ns = env_real_now_ns,
+    .thread_ns = env_real_thread_ns,
     .wall_ms = env_real_wall_ms,
     .random = env_real_random,
     .open = memory_open,

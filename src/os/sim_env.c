@@ -609,6 +609,7 @@ sim_env_free(struct env *base)
 static const struct env_ops sim_env_ops = {
     .free = sim_env_free,
     .now_ns = sim_env_now_ns,
+    .thread_ns = sim_env_now_ns, /* nothing takes time in between */
     .wall_ms = sim_env_wall_ms,
     .random = sim_env_random,
     .open = sim_env_open,
