@@ -662,6 +662,52 @@ a_light_connection_waits_for_one_slice_of_the_heavy(void **state)
     fixture_end(&f);
 }
 
+/* Its request waited for long, on its reactor, while heavy ones stood in the queue: a lock of
+ * theirs, say. What it asks for next does not wait for them all. */
+static void
+a_light_connection_that_had_to_wait_stays_light(void **state)
+{
+    enum { HEAVY = 24, EACH = 2000 };
+    struct fixture f;
+    uint32_t served = 0;
+    uint8_t frames[EACH * 6], back[2];
+    int fds[HEAVY];
+    (void)state;
+    fixture_start(&f, (struct net_server_opts){0});
+    for (int i = 0; i < EACH; i++)
+        memcpy(frames + (size_t)i * 6, "\0\0\0\2Ex", 6);
+    int holder = dial(&f), other = dial(&f), light = dial(&f);
+    close(dial(&f));
+    for (int i = 0; i < HEAVY; i++) { /* all on one of the two reactors */
+        fds[i] = dial(&f);
+        close(dial(&f));
+    }
+    put_frame(holder, "H", 1);
+    while (atomic_load(&f.held) == 0)
+        usleep(1000);
+    for (int i = 0; i < HEAVY; i++)
+        put(fds[i], frames, sizeof frames);
+    put_frame(light, "H", 1); /* behind theirs */
+    atomic_store(&f.held, 0);
+    expect_frame(holder, "H");
+    while (atomic_load(&f.held) == 0)
+        usleep(1000);
+    usleep(10000);
+    put(light, "\0\0\0\1L", 5);
+    atomic_store(&f.held, 0);
+    expect_frame(light, "H");
+    assert_int_equal(get_frame(light, &served, sizeof served), sizeof served);
+    assert_in_range(
+        served, 0, (LIMIT_TURN_SLICE_ALONE + LIMIT_TURN_QUANTUM) / LIMIT_TURN_REQUEST + 1);
+    for (int i = 0; i < HEAVY; i++) {
+        for (int answer = 0; answer < EACH; answer++)
+            assert_int_equal(get_frame(fds[i], back, sizeof back), 2);
+        close(fds[i]);
+    }
+    close(holder), close(other), close(light);
+    fixture_end(&f);
+}
+
 /* It waited for memory, has it now, and its body is not sent yet: its reactor serves others. */
 static void
 a_head_without_its_body_holds_nobody_up(void **state)
@@ -946,6 +992,7 @@ TEST_MAIN(cmocka_unit_test(frames_come_back), cmocka_unit_test(broken_sizes_clos
     cmocka_unit_test(a_reader_that_takes_nothing_stops_being_read),
     cmocka_unit_test(parked_requests_of_one_connection_are_bounded),
     cmocka_unit_test(a_light_connection_waits_for_one_slice_of_the_heavy),
+    cmocka_unit_test(a_light_connection_that_had_to_wait_stays_light),
     cmocka_unit_test(a_head_without_its_body_holds_nobody_up),
     cmocka_unit_test(heavy_connections_take_turns),
     cmocka_unit_test(a_steady_stream_allocates_nothing),
