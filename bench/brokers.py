@@ -10,6 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
+DELETE_MS = 1000  # after which the files of a deleted topic go, so that this is no later row's load
 KIB = 1024
 MOLDAU = ROOT / "build/release/src/node/moldau"
 FLOOR = ROOT / "build/release/bench/floor"
@@ -46,7 +47,8 @@ def kafka_command():
 class Moldau:
     def __init__(self, name, flush, port, **props):
         self.name, self.port = name, port
-        self.props = {"listeners": f"PLAINTEXT://127.0.0.1:{port}", "http.listener": "", "log.ack.flush": flush} | props
+        self.props = {"listeners": f"PLAINTEXT://127.0.0.1:{port}", "http.listener": "", "log.ack.flush": flush,
+                      "log.segment.delete.delay.ms": DELETE_MS} | props
         self.dir = tempfile.mkdtemp(prefix="moldau-bench-")
         self.proc = None
 
@@ -81,7 +83,7 @@ class Kafka:
         return subprocess.run([self.command, *args], env=self.env, capture_output=True, text=True, check=True).stdout
 
     def start(self):
-        self.ask(*(["restart", "1"] if self.made else ["start"]))
+        self.ask(*(["restart", "1"] if self.made else ["start", f"log.segment.delete.delay.ms={DELETE_MS}"]))
         self.made = True
         rows = [line.split() for line in self.ask("status").splitlines()]
         self.pid = next(int(row[1]) for row in rows if row and row[0] == "1")
