@@ -348,7 +348,8 @@ take_from_journal(struct recovery *r, struct log_segment *seg, int64_t position,
     return ERR_OK;
 }
 
-/* Scans what there is, and then once more if the journal had what did not reach the segment. */
+/* Scans what there is, and once more if the journal had what did not reach the segment, or a single
+ * bit was lost with its sector. */
 static enum err
 scan_with_journal(struct recovery *r, struct log_segment *seg, int64_t *position)
 {
@@ -359,7 +360,17 @@ scan_with_journal(struct recovery *r, struct log_segment *seg, int64_t *position
     enum err taken = take_from_journal(r, seg, *position, &more);
     if (taken != ERR_OK)
         return taken;
-    return more ? scan_segment(r, seg, position) : err;
+    if (more)
+        err = scan_segment(r, seg, position);
+    while (err == ERR_CORRUPT && r->expected >= r->opts.recovery_point) {
+        enum err tried = segment_restore_bit(seg, *position, r->expected, &more);
+        if (tried != ERR_OK)
+            return tried;
+        if (!more)
+            break;
+        err = scan_segment(r, seg, position);
+    }
+    return err;
 }
 
 /* Segment i from `position`; *stop when the log ends in it. */

@@ -207,6 +207,10 @@ enum segment_damage {
     SEGMENT_DAMAGE_TORN,    /* what a write that was never synced leaves behind */
     SEGMENT_DAMAGE_CORRUPT, /* what such a write cannot explain */
 };
+/* A lost sector of which the batch at `position` had a single bit leaves what that bit rotting
+ * leaves; either way the checksum says what stood there. Puts it back; *restored when it did. */
+MUST_USE enum err segment_restore_bit(
+    struct log_segment *seg, int64_t position, int64_t offset_next, bool *restored);
 /* Looks at the bytes from `position` on, where no valid batch with offset >= offset_next begins. */
 MUST_USE enum err segment_classify(
     struct log_segment *seg, int64_t position, int64_t offset_next, enum segment_damage *damage);

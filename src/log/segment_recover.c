@@ -255,12 +255,19 @@ segment_next_sound(struct bytes in, int64_t offset_next)
     return in.len;
 }
 
-/* ---- one flipped bit ---- */
+/* ---- one wrong bit ---- */
+
+/* A batch that is whole but for one bit. */
+struct wrong_bit {
+    size_t size;  /* the batch's */
+    size_t at;    /* its byte */
+    uint8_t mask; /* 0: only the base offset may be wrong, and not in one bit */
+};
 
 /* The checksum of a message with one changed bit differs from the right one by a value that says
  * which bit it was: true when `difference` is such a value for `len` bytes. */
 static bool
-is_bit_of(uint32_t difference, size_t len)
+find_bit(uint32_t difference, size_t len, size_t *at, uint8_t *mask)
 {
     enum { POLYNOMIAL = 0x82f63b78u }; /* CRC-32C, reflected */
     uint32_t table[256], change[8];
@@ -273,66 +280,83 @@ is_bit_of(uint32_t difference, size_t len)
         change[k] = table[1 << k];
     for (; len > 0; len--) /* from the last byte to the first */
         for (int k = 0; k < 8; k++) {
-            if (change[k] == difference)
+            if (change[k] == difference) {
+                *at = len - 1;
+                *mask = (uint8_t)(1 << k);
                 return true;
+            }
             change[k] = change[k] >> 8 ^ table[change[k] & 0xff];
         }
     return false;
 }
 
-/* In how many bits the base offset, which no checksum covers, is wrong; one that is higher than
- * what is due may be right, after compaction. */
-static int
-base_offset_bits_wrong(struct bytes in, int64_t offset_next)
+/* Bit `k`, counted from the lowest, of a field of `bytes` bytes at `field`. */
+static void
+bit_of_field(struct wrong_bit *wrong, size_t field, int bytes, int k)
 {
-    uint64_t base = load_be64(in.data), due = (uint64_t)offset_next;
-    return (int64_t)base < offset_next ? __builtin_popcountll(base ^ due) : 0;
+    wrong->at = field + (size_t)(bytes - 1 - k / 8);
+    wrong->mask = (uint8_t)(1 << k % 8);
 }
 
-/* True when `in` begins with a batch that is whole but for one bit, wherever that is: no write that
- * was lost leaves this behind. */
+/* True when `in` begins with a batch that is whole but for one bit, wherever that is. No checksum
+ * covers the base offset; one that is higher than what is due may be right, after compaction. */
 static bool
-is_one_bit_off(struct bytes in, int64_t offset_next)
+is_one_bit_off(struct bytes in, int64_t offset_next, struct wrong_bit *wrong)
 {
-    uint8_t magic;
     if (in.len < BATCH_HEADER_SIZE)
-        return false;
-    int base_wrong = base_offset_bits_wrong(in, offset_next);
-    if (base_wrong > 1)
         return false;
     int64_t length = (int32_t)load_be32(in.data + BATCH_AT_LENGTH);
     uint32_t crc = load_be32(in.data + BATCH_AT_CRC);
-    magic = in.data[BATCH_AT_MAGIC] ^ BATCH_MAGIC;
-    for (int bit = -1; bit < 32; bit++) {
+    uint64_t base = load_be64(in.data);
+    uint64_t base_wrong = (int64_t)base < offset_next ? base ^ (uint64_t)offset_next : 0;
+    uint8_t magic = in.data[BATCH_AT_MAGIC] ^ BATCH_MAGIC;
+    int outside = __builtin_popcountll(base_wrong) + __builtin_popcount(magic);
+    *wrong = (struct wrong_bit){0};
+    for (int bit = -1; bit < 32 && outside <= 1; bit++) {
         int64_t size =
             (bit < 0 ? length : (int32_t)((uint32_t)length ^ 1u << bit)) + BATCH_LENGTH_OVERHEAD;
-        if (size < BATCH_HEADER_SIZE || size > (int64_t)in.len)
+        if (size < BATCH_HEADER_SIZE || size > (int64_t)in.len || outside + (bit >= 0) > 1)
             continue;
         struct bytes whole = {in.data, (size_t)size};
         uint32_t difference = crc ^ batch_crc_compute(whole);
-        if (difference == 0 && base_wrong + (bit >= 0) + __builtin_popcount(magic) <= 1)
+        wrong->size = whole.len;
+        if (difference == 0) {
+            if (bit >= 0)
+                bit_of_field(wrong, BATCH_AT_LENGTH, 4, bit);
+            else if (magic != 0)
+                bit_of_field(wrong, BATCH_AT_MAGIC, 1, __builtin_ctz(magic));
+            else if (base_wrong != 0)
+                bit_of_field(wrong, 0, 8, __builtin_ctzll(base_wrong));
             return true;
-        if (bit < 0 && magic == 0 && base_wrong == 0 &&
-            ((difference & (difference - 1)) == 0 ||
-                is_bit_of(difference, whole.len - BATCH_AT_ATTRIBUTES)))
+        }
+        if (bit >= 0 || outside > 0)
+            continue;
+        if ((difference & (difference - 1)) == 0) {
+            bit_of_field(wrong, BATCH_AT_CRC, 4, __builtin_ctz(difference));
             return true;
+        }
+        if (find_bit(difference, whole.len - BATCH_AT_ATTRIBUTES, &wrong->at, &wrong->mask)) {
+            wrong->at += BATCH_AT_ATTRIBUTES;
+            return true;
+        }
     }
     return false;
 }
 
-/* True when the checksum fits the batch that begins `in`: at most the base offset is wrong. */
+/* True when the bit may have been lost with its sector: all that the batch has there is zeros. */
 static bool
-fits_its_checksum(struct bytes in)
+is_in_lost_sector(const uint8_t *data, const struct wrong_bit *wrong, int64_t position)
 {
-    struct batch_view view;
-    return batch_parse(in, &view) == ERR_OK && batch_crc_ok(&view);
+    int64_t sector = (position + (int64_t)wrong->at) / SECTOR * SECTOR;
+    size_t from = sector > position ? (size_t)(sector - position) : 0;
+    size_t to = (size_t)(sector + SECTOR - position);
+    return wrong->mask != 0 && all_zero(data + from, (to < wrong->size ? to : wrong->size) - from);
 }
 
-enum err
-segment_classify(
-    struct log_segment *seg, int64_t position, int64_t offset_next, enum segment_damage *damage)
+/* `len` bytes at most from `position` on. */
+static enum err
+read_rest(struct log_segment *seg, int64_t position, struct bytes *rest)
 {
-    ASSERT(position < seg->size_bytes);
     struct env_file *file;
     int64_t left = seg->size_bytes - position;
     size_t len = left < FOLLOW_SEARCH_MAX ? (size_t)left : FOLLOW_SEARCH_MAX, n = 0;
@@ -348,11 +372,67 @@ segment_classify(
         mem_free(data);
         return err;
     }
-    struct bytes rest = {data, n};
+    *rest = (struct bytes){data, n};
+    return ERR_OK;
+}
+
+static enum err
+write_byte(struct log_segment *seg, int64_t position, uint8_t byte)
+{
+    struct env_file *file;
+    enum err err = segment_file(seg, &file);
+    if (err != ERR_OK)
+        return err;
+    err = env_write_at(file, position, (struct bytes){&byte, 1});
+    if (err == ERR_OK && seg->dirty_file == NULL) {
+        env_file_ref(file);
+        seg->dirty_file = file; /* segment.h, I4 */
+    }
+    env_file_close(&file);
+    return err;
+}
+
+enum err
+segment_restore_bit(struct log_segment *seg, int64_t position, int64_t offset_next, bool *restored)
+{
+    struct wrong_bit wrong;
+    struct bytes rest;
+    ASSERT(position < seg->size_bytes);
+    enum err err = read_rest(seg, position, &rest);
+    if (err != ERR_OK)
+        return err;
+    *restored =
+        is_one_bit_off(rest, offset_next, &wrong) && is_in_lost_sector(rest.data, &wrong, position);
+    if (*restored)
+        err = write_byte(seg, position + (int64_t)wrong.at, wrong.mask); /* it is zero */
+    mem_free((void *)rest.data);
+    return err;
+}
+
+/* True when the checksum fits the batch that begins `in`: at most the base offset is wrong. */
+static bool
+fits_its_checksum(struct bytes in)
+{
+    struct batch_view view;
+    return batch_parse(in, &view) == ERR_OK && batch_crc_ok(&view);
+}
+
+enum err
+segment_classify(
+    struct log_segment *seg, int64_t position, int64_t offset_next, enum segment_damage *damage)
+{
+    ASSERT(position < seg->size_bytes);
+    struct wrong_bit wrong;
+    struct bytes rest;
+    enum err err = read_rest(seg, position, &rest);
+    if (err != ERR_OK)
+        return err;
+    const uint8_t *data = rest.data;
+    size_t n = rest.len;
     size_t batch_size;
-    if (is_one_bit_off(rest, offset_next)) {
+    if (is_one_bit_off(rest, offset_next, &wrong)) {
         *damage = SEGMENT_DAMAGE_CORRUPT;
-        mem_free(data);
+        mem_free((void *)data);
         return ERR_OK;
     }
     size_t valid_at = segment_next_sound(rest, offset_next);
@@ -371,6 +451,6 @@ segment_classify(
         cut = crc != batch_crc_compute(rest);
     }
     *damage = lost || cut ? SEGMENT_DAMAGE_TORN : SEGMENT_DAMAGE_CORRUPT;
-    mem_free(data);
+    mem_free((void *)data);
     return ERR_OK;
 }

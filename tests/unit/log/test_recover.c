@@ -135,6 +135,51 @@ a_lost_sector_that_held_only_a_base_offset_is_torn(void **state)
     assert_true(borders > 2);
 }
 
+/* Where the batch had a single bit in the lost sector: in its base offset, or its value's last byte
+ * and the number of headers, which is 0. That bit rotting would look the same. */
+static void
+a_bit_lost_with_its_sector_is_put_back(void **state)
+{
+    static const int64_t base_numbers[] = {2, 4}, value_numbers[] = {0, 1};
+    struct log_fixture fx;
+    int64_t last, end;
+    uint8_t zeros[BATCH_AT_LENGTH + 3] = {0};
+    int bases = 0, values = 0;
+    (void)state;
+    ten_batches(&fx, 100, &last, &end);
+    int64_t without_value = end / 10 - 100;
+    fixture_fini(&fx);
+    for (int64_t i = 200; i < 1224; i++) {
+        int64_t value = i / 2, batch = without_value + value;
+        int64_t number = base_numbers[i % 2], position = number * batch;
+        int64_t left = 512 - position % 512;
+        bool in_base = left >= BATCH_AT_LENGTH && left <= (int64_t)sizeof zeros;
+        if (!in_base) {
+            number = value_numbers[i % 2];
+            position = (number + 1) * batch - 2;
+            left = 2;
+        }
+        if (!in_base && position % 512 != 0)
+            continue;
+        ten_batches(&fx, (size_t)value, &last, &end);
+        assert_int_equal(end / 10, batch);
+        log_abandon(&fx.log);
+        int64_t at = position + (in_base ? 7 : 0);
+        uint8_t byte = fixture_peek(&fx, LOG0, at);
+        assert_int_equal(byte & (byte - 1), 0);
+        fixture_poke(&fx, LOG0, position, zeros, (size_t)left);
+        fixture_open(&fx, false, 0, 0);
+        assert_int_equal(log_state(fx.log), LOG_OPEN);
+        assert_int_equal(log_end_offset(fx.log), 10);
+        assert_int_equal(fixture_check_all(&fx), 10);
+        assert_int_equal(fixture_peek(&fx, LOG0, at), byte);
+        fixture_fini(&fx);
+        bases += in_base;
+        values += !in_base;
+    }
+    assert_true(bases > 1 && values > 0);
+}
+
 /* With a good checksum, zeros within the batch say nothing; elsewhere than before the border of a
  * sector the base offset was not lost. */
 static void
@@ -632,6 +677,7 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(a_zero_filled_tail_is_torn),
     cmocka_unit_test(lost_sectors_within_unflushed_data_are_torn_even_if_more_follows),
     cmocka_unit_test(a_lost_sector_that_held_only_a_base_offset_is_torn),
+    cmocka_unit_test(a_bit_lost_with_its_sector_is_put_back),
     cmocka_unit_test(a_changed_base_offset_is_corruption),
     cmocka_unit_test(a_flipped_bit_is_corruption_and_nothing_is_cut),
     cmocka_unit_test(a_changed_length_field_of_the_last_batch_is_corruption),
