@@ -29,18 +29,28 @@ function codeOf(e) {
 }
 
 class Member {
-  constructor(consumer) {
-    this.consumer = consumer
+  constructor(make) {
+    this.make = make
     this.rows = []
     this.held = {}
-    this.assignment = []
     this.error = null
-    this.joined = new Promise(resolve => consumer.on(consumer.events.GROUP_JOIN, resolve))
+    this.joined = new Promise(resolve => (this.hasJoined = resolve))
+  }
+
+  async start() {
+    const consumer = (this.consumer = await this.make())
+    this.assignment = []
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      if (consumer !== this.consumer) return
       this.assignment = Object.entries(payload.memberAssignment).flatMap(([topic, ps]) => ps.map(p => [topic, p]))
+      this.hasJoined()
     })
     consumer.on(consumer.events.CRASH, ({ payload }) => {
-      if (!payload.restart) this.error = payload.error
+      if (payload.restart || consumer !== this.consumer) return
+      // A generation that takes its last partition while the library makes a fetch ends the consumer with a TypeError, whatever
+      // the broker: a program has to make another.
+      if (payload.error.cause instanceof TypeError) this.start().then(() => this.run()).catch(e => (this.error = e))
+      else this.error = payload.error
     })
   }
 
@@ -130,10 +140,13 @@ class Peer {
   }
 
   async start(name, groupId, topics, { reset, ...options }) {
-    const consumer = this.kafka.consumer({ groupId, maxWaitTimeInMs: 50, maxBytesPerPartition: 6000000, ...options })
-    const member = (this.members[name] = new Member(consumer))
-    await consumer.connect()
-    await consumer.subscribe({ topics, fromBeginning: reset === 'earliest' })
+    const member = (this.members[name] = new Member(async () => {
+      const consumer = this.kafka.consumer({ groupId, maxWaitTimeInMs: 50, maxBytesPerPartition: 6000000, ...options })
+      await consumer.connect()
+      await consumer.subscribe({ topics, fromBeginning: reset === 'earliest' })
+      return consumer
+    }))
+    await member.start()
     return member
   }
 
