@@ -43,7 +43,7 @@ struct diag *env_diag(struct env *env);
 
 /* ---- time and chance ---- */
 
-int64_t env_now_ns(struct env *env);  /* monotonic; for every timer and duration */
+int64_t env_now_ns(struct env *env); /* monotonic; for every timer and duration */
 /* Processor time of the calling thread: what it waited for is not in it. Costs a system call. */
 int64_t env_thread_ns(struct env *env);
 int64_t env_now_ms(struct env *env);  /* monotonic */
