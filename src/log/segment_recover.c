@@ -343,14 +343,19 @@ is_one_bit_off(struct bytes in, int64_t offset_next, struct wrong_bit *wrong)
     return false;
 }
 
-/* True when the bit may have been lost with its sector: all that the batch has there is zeros. */
+/* True when the bit may have been lost with its sector: all that the batch has there is zeros. With
+ * another sector of zeros it may have been any of millions of bits, and one of them fits the
+ * checksum of a torn batch too often. */
 static bool
 is_in_lost_sector(const uint8_t *data, const struct wrong_bit *wrong, int64_t position)
 {
-    int64_t sector = (position + (int64_t)wrong->at) / SECTOR * SECTOR;
-    size_t from = sector > position ? (size_t)(sector - position) : 0;
-    size_t to = (size_t)(sector + SECTOR - position);
-    return wrong->mask != 0 && all_zero(data + from, (to < wrong->size ? to : wrong->size) - from);
+    size_t from = 0, to = (size_t)(SECTOR - position % SECTOR);
+    bool there = wrong->mask != 0;
+    for (; there && from < wrong->size; from = to, to += SECTOR) {
+        size_t end = to < wrong->size ? to : wrong->size;
+        there = all_zero(data + from, end - from) == (wrong->at >= from && wrong->at < end);
+    }
+    return there;
 }
 
 /* `len` bytes at most from `position` on. */
