@@ -5,7 +5,8 @@
  * trust them above the recovery point. Leader epochs are written before the recovery point moves
  * over the batches that brought them.
  * Threads: begin and end under the partition lock, run without.
- * Errors: a failed sync fails the log for good; it is never tried again. */
+ * Errors: a failed sync fails the log for good; it is never tried again. Without a
+ * descriptor for what has to be opened nothing failed: LIMIT, and another flush may be tried. */
 #include <stdio.h>
 #include <string.h>
 
@@ -278,6 +279,13 @@ enum err
 log_flush_end(struct log *log, struct log_flush *flush, enum err result)
 {
     log->flushing = false;
+    if (result == ERR_LIMIT) { /* no descriptor to sync a directory by; no sync gives that */
+        log->dir_dirty = log->dir_dirty || flush->dir_path != NULL;
+        log->parent_dirty = log->parent_dirty || flush->parent_path != NULL;
+        log->metadata_dirty = log->metadata_dirty || flush->metadata_sync;
+        log_flush_abandon(flush);
+        return result;
+    }
     if (result != ERR_OK) {
         log_flush_abandon(flush);
         return log_fail(log, result);

@@ -167,17 +167,22 @@ log_remove_hidden(struct log *log)
 
 /* ---- partition.metadata ---- */
 
-static void
+/* One that cannot be read at all is not as good as none: the journal's entries go by the id. */
+static enum err
 metadata_read(struct log *log)
 {
     static const char key[] = "topic_id: ";
     char path[LOG_PATH_MAX];
     char *text;
     size_t len;
-    if (!log_file_in(log, path, LOG_METADATA_FILE) ||
-        env_read_file(log->env, path, METADATA_BYTES_MAX, &text, &len) != ERR_OK)
-        return; /* as if there were none */
-    const char *at = strstr(text, key);
+    if (!log_file_in(log, path, LOG_METADATA_FILE))
+        return ERR_INVALID;
+    enum err err = env_read_file(log->env, path, METADATA_BYTES_MAX, &text, &len);
+    if (err == ERR_LIMIT || err == ERR_NOTFOUND)
+        text = NULL;
+    else if (err != ERR_OK)
+        return err;
+    const char *at = text != NULL ? strstr(text, key) : NULL;
     if (at != NULL) {
         at += sizeof key - 1;
         size_t id_len = strcspn(at, "\r\n");
@@ -189,6 +194,7 @@ metadata_read(struct log *log)
     if (uuid_is_zero(log->topic_id))
         diag_event(env_diag(log->env), DIAG_WARN, "log", "partition_metadata_unreadable",
             DIAG_Z("path", path));
+    return ERR_OK;
 }
 
 enum err
@@ -435,7 +441,7 @@ open_files(struct log *log, const struct log_open_opts *opts)
     if (err == ERR_OK)
         tell_empty_segments(log, opts->cleaned_end);
     if (err == ERR_OK && l.metadata)
-        metadata_read(log);
+        err = metadata_read(log);
     if (err == ERR_OK)
         err = load_epochs(log, l.epochs);
     if (err == ERR_OK)

@@ -345,7 +345,8 @@ log_redo_apply(struct log_redo *redo, const struct log_redo_want *want, struct e
     int64_t *end_position)
 {
     struct redo_log *log = redo_find(redo, want->key);
-    if (log == NULL || !uuid_eq(log->topic_id, want->topic_id))
+    bool known = !uuid_is_zero(want->topic_id);
+    if (log == NULL || (known && !uuid_eq(log->topic_id, want->topic_id)))
         return ERR_NOTFOUND;
     int32_t i = piece_at(log, want->segment_base, want->position);
     if (i < 0)

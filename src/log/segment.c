@@ -351,7 +351,7 @@ segment_note(struct log_segment *seg, const struct batch_view *batch, int64_t po
         err = segment_index_append(seg, SEGMENT_INDEX_OFFSET, entry);
         if (err == ERR_OK)
             err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
-        if (err != ERR_OK && err != ERR_NOMEM)
+        if (err != ERR_OK && err != ERR_NOMEM && err != ERR_LIMIT)
             return err;
         if (err == ERR_OK) /* else the next batch gets the entry */
             seg->bytes_since_index = 0;

@@ -125,7 +125,12 @@ flush_done(struct loop_task *task)
     struct node_metadata *md = CONTAINER_OF(flush, struct node_metadata, flush);
     int64_t offset = flush->flush.offset;
     flush->running = false;
-    if (log_flush_end(md->log, &flush->flush, flush->err) != ERR_OK) {
+    enum err err = log_flush_end(md->log, &flush->flush, flush->err);
+    if (err == ERR_LIMIT && !md->settle.asked) { /* out of descriptors: until there are some */
+        start_flush(md);
+        return;
+    }
+    if (err != ERR_OK) {
         raft_flush_failed(md->raft);
         if (md->settle.asked)
             loop_post(md->settle.loop, md->settle.settled);

@@ -95,6 +95,14 @@ count_time(struct replica_partition *part)
     histogram_add_shared(&part->shared->flush.times, took_ns > 0 ? (uint64_t)took_ns / 1000 : 0);
 }
 
+/* Nothing is in doubt; a duty asks again, when there may be some. */
+static enum err
+without_descriptors(struct replica_partition *part)
+{
+    atomic_store_explicit(&part->shared->flush.owed, true, memory_order_relaxed);
+    return ERR_OK;
+}
+
 /* One round, lock held at both ends. On failure the partition is down before the lock is dropped: a
  * second flush might succeed although the kernel has thrown the dirty pages away. */
 static enum err
@@ -111,6 +119,8 @@ flush_round(struct replica_partition *part)
         part->flush_state = REPLICA_FLUSH_BEHIND;
         return ERR_OK;
     }
+    if (err == ERR_LIMIT)
+        return without_descriptors(part);
     if (err != ERR_OK)
         return err;
     mutex_unlock(&part->mutex);
@@ -122,6 +132,8 @@ flush_round(struct replica_partition *part)
         return ERR_OK;
     }
     err = log_flush_end(log, &part->flush, err);
+    if (err == ERR_LIMIT)
+        return without_descriptors(part);
     if (err == ERR_OK)
         part->flushed_offset = log_durable_offset(log);
     return err;

@@ -64,6 +64,7 @@ static const struct regression REGRESSIONS[] = {
     {16, 11, "a connection that broke before a stop costs no producer its sequence"},
     {60, 13, "a log whose directory is offline at the start is not made anew in another"},
     {2767, 13, "a first start that formats only the second directory is not the last"},
+    {7799, 13, "a topic id that cannot be read at a start costs no record of the journal"},
     {118, 14, "a roll that found no memory leaves no empty segment behind"},
     {8, 14, "a coordinator that found no memory to load tries again"},
 };

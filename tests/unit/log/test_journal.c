@@ -198,6 +198,7 @@ what_fits_no_place_stays_where_it_is(void **state)
     assert_int_equal(give_back(&f, "t-0", 7, 999, 100), -1);  /* another place */
     assert_int_equal(give_back(&f, "t-0", 7, 1300, 100), -1);
     assert_int_equal(give_back(&f, "t-0", 7, 1000, 100), sizeof a);
+    assert_int_equal(give_back(&f, "t-0", 0, 1000, 100), sizeof a); /* its topic id rotted */
     tear_down(&f);
 }
 
