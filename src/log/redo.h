@@ -19,7 +19,7 @@ MUST_USE enum err log_redo_load(struct env *env, const char *dir, struct log_red
 void log_redo_free(struct log_redo **redo);
 
 struct log_redo_want {
-    struct str key; /* "<topic>-<partition>" */
+    struct str key;       /* "<topic>-<partition>" */
     struct uuid topic_id; /* zero: its partition.metadata rotted; any will do */
     int64_t segment_base;
     int64_t position; /* where a batch with offset_next should stand and does not */
