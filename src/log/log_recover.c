@@ -233,17 +233,30 @@ cut_torn(struct recovery *r, int32_t i, int64_t position)
     return err;
 }
 
-/* Leaves the files as they are and only forgets what cannot be served. */
-static void
+/* Leaves the files as they are and only forgets what cannot be served. It is made durable all the
+ * same: the journal ends with this start, and may have been all the disk had of what was
+ * acknowledged behind the damage. */
+static enum err
 hide_corrupt(struct recovery *r, int32_t i, int64_t position)
 {
     struct log *log = r->log;
+    for (int32_t k = i; k < log->segment_count; k++) {
+        struct env_file *file;
+        enum err err = segment_file(log->segments[k], &file);
+        if (err != ERR_OK)
+            return err;
+        err = env_sync(file);
+        env_file_close(&file);
+        if (err != ERR_OK)
+            return err;
+    }
     while (log->segment_count > i + 1) {
         atomic_fetch_sub(&log->size_bytes, log_active(log)->size_bytes);
         segment_free(&log->segments[--log->segment_count]);
     }
     atomic_fetch_sub(&log->size_bytes, log->segments[i]->size_bytes - position);
     log->segments[i]->size_bytes = position;
+    return ERR_OK;
 }
 
 static enum err
@@ -258,7 +271,9 @@ handle_damage(struct recovery *r, int32_t i, int64_t position)
         return err;
     if (damage == SEGMENT_DAMAGE_TORN)
         return cut_torn(r, i, position);
-    hide_corrupt(r, i, position);
+    err = hide_corrupt(r, i, position);
+    if (err != ERR_OK)
+        return err;
     int64_t durable = r->opts.durable_end > r->expected ? r->opts.durable_end : r->expected;
     if (r->opts.recovery_point > durable)
         durable = r->opts.recovery_point;
@@ -275,7 +290,9 @@ handle_overlap(struct recovery *r, int32_t i)
     ASSERT(i > 0);
     if (!data_after(log, i - 1))
         return log_segments_remove(log, i, log->segment_count - i);
-    hide_corrupt(r, i - 1, log->segments[i - 1]->size_bytes);
+    enum err err = hide_corrupt(r, i - 1, log->segments[i - 1]->size_bytes);
+    if (err != ERR_OK)
+        return err;
     log_mark_corrupt(log, r->expected,
         r->opts.durable_end > r->expected ? r->opts.durable_end : r->expected, "overlap");
     return ERR_OK;

@@ -67,6 +67,7 @@ static const struct regression REGRESSIONS[] = {
     {7799, 13, "a topic id that cannot be read at a start costs no record of the journal"},
     {118, 14, "a roll that found no memory leaves no empty segment behind"},
     {8, 14, "a coordinator that found no memory to load tries again"},
+    {9783, 8, "what lies behind damage is durable before the journal goes"},
 };
 
 /* What a seed's process reports. */

@@ -1,5 +1,6 @@
 /* Every disk operation of a log fails once, in turn; whatever comes out, what was acknowledged
  * after a flush is there when the log is opened again. */
+#include <stdio.h>
 #include <string.h>
 
 #include "log/log_priv.h"
@@ -153,6 +154,48 @@ a_topic_id_that_cannot_be_read_opens_no_log(void **state)
     assert_in_range(refused, 1, 10);
 }
 
+/* The journal may be all that the disk had of it, and ends with the start that found the damage. */
+static void
+what_lies_behind_damage_is_durable_once_a_start_hid_it(void **state)
+{
+    enum { SEGMENTS_MAX = 16 };
+    int64_t bases[SEGMENTS_MAX], sizes[SEGMENTS_MAX];
+    int32_t count;
+    struct room r;
+    struct env *env;
+    static const char first[] = "00000000000000000000.log";
+    char name[64];
+    (void)state;
+    room_init(&r);
+    for (int i = 0; i < 12; i++)
+        fixture_add(&r.fx, 2, 400);
+    count = r.fx.log->segment_count;
+    assert_true(count > 2 && count <= SEGMENTS_MAX);
+    for (int32_t i = 0; i < count; i++) {
+        bases[i] = r.fx.log->segments[i]->base_offset;
+        sizes[i] = r.fx.log->segments[i]->size_bytes;
+    }
+    uint8_t byte = fixture_peek(&r.fx, first, sizes[0] - 100), bad = byte ^ 8;
+    fixture_poke(&r.fx, first, sizes[0] - 100, &bad, 1);
+    fixture_kill(&r.fx, 0, 0);
+    assert_int_equal(log_state(r.fx.log), LOG_CORRUPT);
+    log_abandon(&r.fx.log);
+    env = r.fx.env;
+    sim_host_crash(r.host, SIM_CRASH_POWER);
+    env_free(&env);
+    assert_int_equal(sim_host_boot(r.host, &r.fx.env), ERR_OK);
+    for (int32_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "%020lld.log", (long long)bases[i]);
+        assert_int_equal(fixture_file_size(&r.fx, name), sizes[i]);
+    }
+    fixture_poke(&r.fx, first, sizes[0] - 100, &byte, 1);
+    fixture_open(&r.fx, false, 0, 0); /* put right again */
+    assert_int_equal(log_state(r.fx.log), LOG_OPEN);
+    assert_int_equal(log_end_offset(r.fx.log), 24);
+    room_fini(&r);
+}
+
 TEST_MAIN(cmocka_unit_test(each_operation_failing_once_loses_nothing_flushed),
     cmocka_unit_test(a_topic_id_that_cannot_be_read_opens_no_log),
+    cmocka_unit_test(what_lies_behind_damage_is_durable_once_a_start_hid_it),
     cmocka_unit_test(a_full_disk_refuses_and_recovers_without_a_restart))
