@@ -411,6 +411,8 @@ log_manager_delete(struct log_manager *mgr, struct log **log)
 enum err
 log_manager_stray(struct log_manager *mgr, struct log **log)
 {
+    if (atomic_load(&(*log)->host->offline))
+        return ERR_FAILED; /* its name stays, and none may be made in another directory */
     diag_event(env_diag(mgr->env), DIAG_WARN, "log", "stray", DIAG_Z("dir", log_dir_path(*log)));
     return put_away(mgr, log, "-stray", false);
 }

@@ -91,7 +91,8 @@ MUST_USE enum err log_manager_create(struct log_manager *mgr, struct str topic, 
 /* Renames to ...-delete and removes the files after file.delete.delay.ms. The log is freed: nobody
  * may use it any more. The new name is durable after log_manager_sync_names. */
 MUST_USE enum err log_manager_delete(struct log_manager *mgr, struct log **log);
-/* Renames to ...-stray and lets go of it; as above. */
+/* Renames to ...-stray and lets go of it; as above. In a directory that is offline nothing happens:
+ * FAILED, and the log is what it was. */
 MUST_USE enum err log_manager_stray(struct log_manager *mgr, struct log **log);
 /* One sync a directory for all logs renamed since. Its failure takes the directory offline. */
 void log_manager_sync_names(struct log_manager *mgr);

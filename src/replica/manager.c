@@ -376,15 +376,15 @@ log_obtain(struct replica_manager *mgr, const struct meta_topic *topic,
     struct log *log = log_manager_find(mgr->opts.logs, topic->name, meta->index);
     enum err err;
 
-    if (log != NULL && log_set_topic_id(log, topic->id) != ERR_OK) {
+    if (log != NULL) {
+        err = log_set_topic_id(log, topic->id);
+        if (err == ERR_OK)
+            *out = log;
+        if (err != ERR_WRONG_STATE) /* a disk that fails or is full makes it no other topic's */
+            return err;
         err = log_manager_stray(mgr->opts.logs, &log);
         if (err != ERR_OK)
             return err;
-        log = NULL;
-    }
-    if (log != NULL) {
-        *out = log;
-        return ERR_OK;
     }
     if (mgr->log_may_be_offline)
         return ERR_FAILED;

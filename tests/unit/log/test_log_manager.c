@@ -308,6 +308,8 @@ a_failed_directory_goes_offline_alone(void **state)
     assert_int_equal(log_state(a), LOG_FAILED);
     assert_int_equal(log_state(c), LOG_FAILED);
     assert_int_equal(log_state(b), LOG_OPEN);
+    assert_int_equal(log_manager_stray(mgr, &c), ERR_FAILED);
+    assert_ptr_equal(log_manager_find(mgr, STR("a"), 2), c);
     fill(&fx, b, 1);
     assert_true(str_eq_z(str_of(log_parent_dir(create(mgr, "z", 0))), log_parent_dir(b)));
     log_manager_close(&mgr, -1);

@@ -435,6 +435,42 @@ start_takes_what_is_on_disk_and_strays_the_rest(void **state)
     fixture_close(&f);
 }
 
+/* Its topic id is written again where a power cut took it; a disk that refuses that says nothing of
+ * whose the log is. */
+static void
+log_whose_topic_id_cannot_be_written_is_not_strayed(void **state)
+{
+    static const enum err ERRORS[] = {ERR_NOSPACE, ERR_IO};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ERRORS); i++) {
+        struct fixture f;
+        struct env_stat stat;
+        struct env_file *file;
+
+        fixture_open(&f);
+        two_topics(&f);
+        change(&f, true);
+        assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
+        node_close(&f);
+        assert_int_equal(env_open(f.env, "data/a-0/partition.metadata",
+                             ENV_OPEN_WRITE | ENV_OPEN_TRUNCATE, &file),
+            ERR_OK);
+        env_file_close(&file);
+        node_open(&f);
+        sim_host_fail_nth(f.host, SIM_OP_WRITE, 1, ERRORS[i]);
+        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        assert_true(state_of(&f, "a", 0).offline);
+        assert_non_null(log_manager_find(f.logs, STR("a"), 0));
+        assert_int_equal(env_stat(f.env, "data/a-0", &stat), ERR_OK);
+        node_close(&f);
+        node_open(&f);
+        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        assert_int_equal(state_of(&f, "a", 0).log_end_offset, 1);
+        fixture_close(&f);
+    }
+}
+
 static void
 failed_directory_takes_all_its_partitions_out_of_service(void **state)
 {
@@ -643,6 +679,7 @@ TEST_MAIN(cmocka_unit_test(new_partitions_of_this_node_are_made_and_led),
     cmocka_unit_test(topic_made_again_in_one_change_starts_empty),
     cmocka_unit_test(configuration_of_a_topic_acts_at_once),
     cmocka_unit_test(start_takes_what_is_on_disk_and_strays_the_rest),
+    cmocka_unit_test(log_whose_topic_id_cannot_be_written_is_not_strayed),
     cmocka_unit_test(failed_directory_takes_all_its_partitions_out_of_service),
     cmocka_unit_test(stop_ends_waiters_and_refuses_what_comes),
     cmocka_unit_test(duties_run_over_every_partition),
