@@ -188,6 +188,7 @@ segment_trust_indexes(struct log_segment *seg, int64_t offset, int64_t *scan_pos
         if (err != ERR_OK && err != ERR_CORRUPT && err != ERR_RANGE)
             return err;
         if (err != ERR_OK || batch_last_offset(&view) != covered) {
+            err = ERR_OK; /* the entry leads nowhere: what the index says is not needed */
             count = 0;
             position = 0;
             covered = seg->base_offset - 1;

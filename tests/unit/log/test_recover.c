@@ -344,6 +344,31 @@ only_what_is_above_the_recovery_point_is_scanned(void **state)
     fixture_fini(&fx);
 }
 
+/* The last entry that is trusted, below the recovery point, says where the scan begins. */
+static void
+a_rotten_index_entry_costs_a_scan_and_no_directory(void **state)
+{
+    enum { BATCHES = 30, RECOVERY_POINT = 20, ENTRY = 8, FIRST = 6, LAST = 10 };
+    (void)state;
+    for (int bit = FIRST * ENTRY * 8; bit < LAST * ENTRY * 8; bit++) {
+        struct log_fixture fx;
+        fixture_init(&fx);
+        fx.config.index_interval_bytes = 1000;
+        fixture_open(&fx, true, 0, 0);
+        for (int i = 0; i < BATCHES; i++)
+            fixture_add(&fx, 1, 500);
+        assert_int_equal(log_close(&fx.log), ERR_OK);
+        assert_true(fixture_file_size(&fx, INDEX0) > LAST * ENTRY);
+        uint8_t byte = fixture_peek(&fx, INDEX0, bit / 8) ^ (uint8_t)(1 << bit % 8);
+        fixture_poke(&fx, INDEX0, bit / 8, &byte, 1);
+        fixture_open(&fx, false, RECOVERY_POINT, RECOVERY_POINT);
+        assert_int_equal(log_state(fx.log), LOG_OPEN);
+        assert_int_equal(log_end_offset(fx.log), BATCHES);
+        assert_int_equal(fixture_check_all(&fx), BATCHES);
+        fixture_fini(&fx);
+    }
+}
+
 static void
 a_missing_epoch_file_is_rebuilt(void **state)
 {
@@ -685,6 +710,7 @@ TEST_MAIN(cmocka_unit_test(a_tail_cut_at_any_byte_goes_back_to_the_batch_before)
     cmocka_unit_test(committed_data_that_is_missing_makes_the_log_corrupt),
     cmocka_unit_test(truncating_to_the_damage_ends_it),
     cmocka_unit_test(only_what_is_above_the_recovery_point_is_scanned),
+    cmocka_unit_test(a_rotten_index_entry_costs_a_scan_and_no_directory),
     cmocka_unit_test(a_missing_epoch_file_is_rebuilt),
     cmocka_unit_test(an_offset_that_cannot_be_is_damage_even_in_a_clean_log),
     cmocka_unit_test(rotten_epochs_are_rebuilt_from_the_batches),
