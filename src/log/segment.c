@@ -318,10 +318,19 @@ segment_write(struct log_segment *seg, struct bytes batches)
             return err;
         seg->dirty_file = file; /* I4 */
     }
+    if (seg->cut_unsynced) {
+        enum err err = env_sync(seg->dirty_file);
+        if (err != ERR_OK)
+            return err == ERR_NOSPACE ? ERR_IO : err;
+        seg->cut_unsynced = false;
+    }
     reserve_ahead(seg, seg->size_bytes + (int64_t)batches.len);
     enum err err = env_write_at(seg->dirty_file, seg->size_bytes, batches);
-    if (err == ERR_NOSPACE && env_truncate(seg->dirty_file, seg->size_bytes) != ERR_OK)
-        err = ERR_IO; /* what the write left behind could not be removed */
+    if (err == ERR_NOSPACE) {
+        seg->cut_unsynced = true;
+        if (env_truncate(seg->dirty_file, seg->size_bytes) != ERR_OK)
+            err = ERR_IO; /* what the write left behind could not be removed */
+    }
     if (err != ERR_OK)
         return err;
     seg->size_bytes += (int64_t)batches.len;

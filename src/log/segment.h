@@ -66,6 +66,9 @@ struct log_segment {
     int64_t sound_from, sound_to;
     struct file_slot slot;
     struct env_file *dirty_file; /* owned; NULL when all is synced */
+    /* A write that found no room was cut off. Until that is synced too, a power cut could show what
+     * it left through what is written next, and that looks like rot. */
+    bool cut_unsynced;
     struct segment_index_state index[SEGMENT_INDEX_COUNT];
     struct file_slot txn_slot;
     int64_t txn_size_bytes; /* of the transaction index; 0: no file */

@@ -69,6 +69,7 @@ static const struct regression REGRESSIONS[] = {
     {8, 14, "a coordinator that found no memory to load tries again"},
     {9783, 8, "what lies behind damage is durable before the journal goes"},
     {11569, 9, "an index entry that leads to no batch takes no directory out of service"},
+    {11997, 12, "a power cut after writes that found no room leaves nothing that looks like rot"},
     {23819, 13, "a topic id that cannot be written does not make its log another topic's"},
 };
 

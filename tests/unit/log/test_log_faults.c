@@ -14,10 +14,10 @@ struct room {
 };
 
 static void
-room_init(struct room *r)
+room_init_seeded(struct room *r, uint64_t seed)
 {
     struct sim_opts opts = {
-        .seed = 1, .level_min = DIAG_LEVEL_COUNT, .wall_start_ms = 1700000000000};
+        .seed = seed, .level_min = DIAG_LEVEL_COUNT, .wall_start_ms = 1700000000000};
     struct env *env;
     assert_int_equal(sim_new(&opts, &r->sim), ERR_OK);
     assert_int_equal(sim_host_new(r->sim, "h", "10.0.0.1", &r->host), ERR_OK);
@@ -28,6 +28,12 @@ room_init(struct room *r)
     r->fx.config.segment_bytes = 3000;
     r->fx.config.index_interval_bytes = 500;
     fixture_open(&r->fx, true, 0, 0);
+}
+
+static void
+room_init(struct room *r)
+{
+    room_init_seeded(r, 1);
 }
 
 static void
@@ -126,6 +132,43 @@ a_full_disk_refuses_and_recovers_without_a_restart(void **state)
     room_fini(&r);
 }
 
+/* Else pieces of a write that found no room shine through those of the next that found some. */
+static void
+a_power_cut_after_a_full_disk_leaves_no_damage(void **state)
+{
+    enum { SEEDS = 300, VALUE_BYTES = 1500, PLENTY = 1 << 20 };
+    int refused = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct room r;
+        struct log_append_result result;
+        struct fixture_batch batch = {.count = 1, .value_bytes = VALUE_BYTES};
+        struct sim_disk_faults full = {.capacity_bytes = PLENTY}, none = {0};
+        int64_t total, usable;
+        room_init_seeded(&r, seed);
+        fixture_add(&r.fx, 1, 300);
+        assert_int_equal(log_flush_now(r.fx.log), ERR_OK);
+        int64_t flushed = log_end_offset(r.fx.log);
+        sim_host_disk_faults(r.host, &full);
+        assert_int_equal(env_disk_space(r.fx.env, "data", &total, &usable), ERR_OK);
+        full.capacity_bytes = total - usable + VALUE_BYTES;
+        sim_host_disk_faults(r.host, &full);
+        refused += fixture_append(&r.fx, &batch, &result) == ERR_NOSPACE;
+        sim_host_disk_faults(r.host, &none);
+        assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_OK);
+        log_abandon(&r.fx.log);
+        struct env *env = r.fx.env;
+        sim_host_crash(r.host, SIM_CRASH_POWER);
+        env_free(&env);
+        assert_int_equal(sim_host_boot(r.host, &r.fx.env), ERR_OK);
+        fixture_open(&r.fx, false, 0, 0);
+        assert_int_equal(log_state(r.fx.log), LOG_OPEN);
+        assert_true(log_end_offset(r.fx.log) >= flushed);
+        room_fini(&r);
+    }
+    assert_true(refused > SEEDS / 2);
+}
+
 /* The journal's entries go by the topic id: a log without its own would take none of them. */
 static void
 a_topic_id_that_cannot_be_read_opens_no_log(void **state)
@@ -198,4 +241,5 @@ what_lies_behind_damage_is_durable_once_a_start_hid_it(void **state)
 TEST_MAIN(cmocka_unit_test(each_operation_failing_once_loses_nothing_flushed),
     cmocka_unit_test(a_topic_id_that_cannot_be_read_opens_no_log),
     cmocka_unit_test(what_lies_behind_damage_is_durable_once_a_start_hid_it),
+    cmocka_unit_test(a_power_cut_after_a_full_disk_leaves_no_damage),
     cmocka_unit_test(a_full_disk_refuses_and_recovers_without_a_restart))
