@@ -1,0 +1,663 @@
+/* Who is served when, and what waits for a time: the server on a loop, sockets and a clock that the
+ * test moves by hand, so that counts and orders are exact on any machine. */
+#include "tests/lib/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/limits.h"
+#include "net/server.h"
+#include "os/env_priv.h"
+#include "os/loop_priv.h"
+
+enum { PEERS_MAX = 32, NS_PER_MS = 1000000 };
+
+struct peer {
+    struct sock sock;
+    struct fixture *f;
+    uint8_t *in; /* what it sent */
+    size_t in_len, in_at;
+    bool endless; /* sends it again and again */
+    bool closed;
+    bool takes_nothing;
+    size_t out_bytes; /* what it was sent */
+    uint32_t frames, answers;
+    uint32_t since_request; /* f->since when its last request came to the handler ... */
+    uint32_t since_answer;  /* ... and when its last answer left */
+    struct net_slot *parked;
+};
+
+struct fixture {
+    struct env env;
+    struct loop loop;
+    struct loop *loops[1];
+    struct list posted;
+    struct sock_listener listener;
+    struct env_file file;
+    int64_t now_ns, thread_ns;
+    struct net_server *server;
+    struct peer peers[PEERS_MAX];
+    int peer_count;
+    uint32_t since;    /* frames taken since the light connection asked */
+    struct peer *asks; /* when so many more were taken */
+    uint32_t asks_after;
+    bool stopped;
+};
+
+/* ---- the clock and the loop ---- */
+
+static int64_t
+hand_now_ns(struct env *env)
+{
+    return CONTAINER_OF(env, struct fixture, env)->now_ns;
+}
+
+static int64_t
+hand_thread_ns(struct env *env)
+{
+    return CONTAINER_OF(env, struct fixture, env)->thread_ns;
+}
+
+static const struct env_ops hand_env_ops = {.now_ns = hand_now_ns, .thread_ns = hand_thread_ns};
+
+static bool
+hand_is_current(const struct loop *loop)
+{
+    (void)loop;
+    return true;
+}
+
+static int64_t
+hand_now_ms(const struct loop *loop)
+{
+    return CONTAINER_OF(loop, const struct fixture, loop)->now_ns / NS_PER_MS;
+}
+
+static void
+hand_post(struct loop *loop, struct loop_task *task)
+{
+    list_push(&CONTAINER_OF(loop, struct fixture, loop)->posted, &task->link);
+}
+
+static void
+hand_changed(struct loop *loop)
+{
+    (void)loop; /* the next turn looks */
+}
+
+static enum err
+hand_listen(struct loop *loop, const struct sock_listen_opts *opts,
+    void (*on_accept)(void *ctx, struct sock *sock), void *ctx, struct sock_listener **out)
+{
+    struct fixture *f = CONTAINER_OF(loop, struct fixture, loop);
+    (void)opts;
+    f->listener.on_accept = on_accept;
+    f->listener.ctx = ctx;
+    *out = &f->listener;
+    return ERR_OK;
+}
+
+static const struct loop_ops hand_loop_ops = {
+    .is_current = hand_is_current,
+    .may_touch = hand_is_current,
+    .now_ms = hand_now_ms,
+    .post = hand_post,
+    .deferred = hand_changed,
+    .timer_changed = hand_changed,
+    .listen = hand_listen,
+};
+
+static void
+hand_listener_pause(struct sock_listener *listener, bool paused)
+{
+    (void)listener;
+    (void)paused;
+}
+
+static void
+hand_listener_close(struct sock_listener *listener)
+{
+    listener->on_accept = NULL;
+}
+
+static const struct sock_listener_ops hand_listener_ops = {
+    hand_listener_pause, hand_listener_close};
+
+static void
+hand_file_free(struct env_file *file)
+{
+    (void)file; /* the fixture's */
+}
+
+static const struct env_file_ops hand_file_ops = {.free = hand_file_free};
+
+/* ---- sockets: all that is sent arrives at once, whole, and is taken at once ---- */
+
+static struct peer *
+peer_of(struct sock *sock)
+{
+    return CONTAINER_OF(sock, struct peer, sock);
+}
+
+static enum err
+hand_attach(struct sock *sock, struct loop *loop)
+{
+    (void)sock;
+    (void)loop;
+    return ERR_OK;
+}
+
+static void
+hand_want_changed(struct sock *sock)
+{
+    (void)sock;
+}
+
+static enum err
+hand_read(struct sock *sock, void *data, size_t len, size_t *n)
+{
+    struct peer *peer = peer_of(sock);
+    size_t done = 0;
+    while (done < len) {
+        if (peer->in_at == peer->in_len && peer->endless)
+            peer->in_at = 0;
+        size_t take = peer->in_len - peer->in_at;
+        if (take > len - done)
+            take = len - done;
+        if (take == 0)
+            break;
+        memcpy((uint8_t *)data + done, peer->in + peer->in_at, take);
+        peer->in_at += take;
+        done += take;
+    }
+    *n = done;
+    return done == 0 ? ERR_AGAIN : ERR_OK;
+}
+
+static enum err
+hand_writev(struct sock *sock, const struct bytes *parts, int count, size_t *n)
+{
+    if (peer_of(sock)->takes_nothing)
+        return ERR_AGAIN;
+    *n = 0;
+    for (int i = 0; i < count; i++)
+        *n += parts[i].len;
+    peer_of(sock)->out_bytes += *n;
+    return ERR_OK;
+}
+
+static enum err
+hand_sendfile(struct sock *sock, struct env_file *file, int64_t position, size_t len, size_t *n)
+{
+    (void)position;
+    assert_ptr_equal(file, &peer_of(sock)->f->file);
+    *n = len;
+    peer_of(sock)->out_bytes += len;
+    return ERR_OK;
+}
+
+static void
+hand_close(struct sock *sock)
+{
+    peer_of(sock)->closed = true;
+}
+
+static const struct sock_ops hand_sock_ops = {
+    .attach = hand_attach,
+    .want_changed = hand_want_changed,
+    .read = hand_read,
+    .writev = hand_writev,
+    .sendfile = hand_sendfile,
+    .close = hand_close,
+};
+
+static struct peer *
+dial(struct fixture *f)
+{
+    assert_true(f->peer_count < PEERS_MAX);
+    struct peer *peer = &f->peers[f->peer_count];
+    *peer = (struct peer){.f = f, .sock.ops = &hand_sock_ops};
+    uint16_t port = (uint16_t)(1 + f->peer_count++);
+    assert_int_equal(sock_addr_parse(STR("10.0.0.1"), port, &peer->sock.peer), ERR_OK);
+    f->listener.on_accept(f->listener.ctx, &peer->sock);
+    return peer;
+}
+
+static void
+put(struct peer *peer, const void *data, size_t len)
+{
+    peer->in = realloc(peer->in, peer->in_len + len);
+    assert_non_null(peer->in);
+    memcpy(peer->in + peer->in_len, data, len);
+    peer->in_len += len;
+}
+
+static void
+put_frame(struct peer *peer, const void *body, uint32_t len)
+{
+    uint8_t head[4];
+    store_be32(head, len);
+    put(peer, head, sizeof head);
+    put(peer, body, len);
+}
+
+/* One turn: what came due, every socket that has something, in the order they were dialled, and
+ * then what these deferred. */
+static void
+turn(struct fixture *f)
+{
+    struct list *node;
+    loop_fire_timers(&f->loop, f->now_ns / NS_PER_MS);
+    while ((node = list_pop(&f->posted)) != NULL)
+        loop_run_task(LIST_ENTRY(node, struct loop_task, link));
+    for (int i = 0; i < f->peer_count; i++) {
+        struct peer *peer = &f->peers[i];
+        bool readable = peer->endless || peer->in_at < peer->in_len;
+        if (!peer->closed && peer->sock.want_read && readable)
+            peer->sock.events->readable(peer->sock.ctx);
+        if (!peer->closed && peer->sock.want_write && !peer->takes_nothing)
+            peer->sock.events->writable(peer->sock.ctx);
+    }
+    loop_run_deferred(&f->loop);
+}
+
+static void
+turns(struct fixture *f, int count)
+{
+    while (count-- > 0)
+        turn(f);
+}
+
+static void
+pass_ms(struct fixture *f, int64_t ms)
+{
+    f->now_ns += ms * NS_PER_MS;
+}
+
+/* ---- the handler does what the first byte says ---- */
+
+static bool
+on_open(void *ctx, struct net_conn *conn, void **user)
+{
+    struct fixture *f = ctx;
+    *user = &f->peers[net_conn_peer_port(conn) - 1];
+    return true;
+}
+
+static void
+reply(struct fixture *f, struct net_slot *slot)
+{
+    slot->answered_ns = f->now_ns;
+    net_slot_reply(slot);
+}
+
+static void
+on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
+{
+    struct fixture *f = ctx;
+    struct peer *peer = net_conn_user(conn);
+    peer->frames++;
+    peer->since_request = f->since++;
+    if (f->asks != NULL && f->asks_after-- == 0) {
+        put_frame(f->asks, "E?", 2);
+        f->asks = NULL;
+        f->since = 0;
+    }
+    switch (slot->frame[0]) {
+    case 'N': net_slot_drop(slot); return;
+    case 'P': peer->parked = slot; return;
+    case 'T': net_conn_throttle(conn, 300); break;
+    case 'W': /* stands still: a lock of somebody else's */ pass_ms(f, 10); break;
+    case 'U': /* works for as long */
+        pass_ms(f, 10);
+        f->thread_ns += 10 * NS_PER_MS;
+        break;
+    case 'F':
+        env_file_ref(&f->file);
+        assert_true(writer_splice(&slot->writer, &f->file, 2, 4));
+        writer_raw(&slot->writer, ">", 1);
+        reply(f, slot);
+        return;
+    default: break;
+    }
+    writer_raw(&slot->writer, slot->frame, slot->frame_len);
+    reply(f, slot);
+}
+
+static void
+on_close(void *ctx, struct net_conn *conn)
+{
+    struct peer *peer = net_conn_user(conn);
+    (void)ctx;
+    if (peer->parked != NULL)
+        net_slot_drop(peer->parked);
+    peer->parked = NULL;
+}
+
+static void
+on_sent(void *ctx, const struct net_slot *slot, int64_t sending_ns, int64_t sent_ns)
+{
+    struct fixture *f = ctx;
+    struct peer *peer = net_conn_user(slot->conn);
+    (void)sending_ns;
+    (void)sent_ns;
+    peer->answers++;
+    peer->since_answer = f->since;
+}
+
+static const struct net_handler handler = {on_open, on_frame, on_close, NULL, on_sent};
+
+static struct fixture *
+fixture_start(struct net_server_opts opts)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->env.ops = &hand_env_ops;
+    f->now_ns = (int64_t)1000 * NS_PER_MS;
+    loop_init(&f->loop, &hand_loop_ops, &f->env, "hand");
+    list_init(&f->posted);
+    f->listener.ops = &hand_listener_ops;
+    f->listener.loop = &f->loop;
+    f->file.ops = &hand_file_ops;
+    atomic_store(&f->file.refs, 1);
+    f->loops[0] = &f->loop;
+    opts.env = &f->env;
+    opts.loops = f->loops;
+    opts.loop_count = 1;
+    opts.handler = &handler;
+    opts.ctx = f;
+    assert_int_equal(net_server_new(&opts, &f->server), ERR_OK);
+    struct net_listen_opts listen = {.name = STR("PLAINTEXT")};
+    assert_int_equal(net_server_listen(f->server, &listen, NULL), ERR_OK);
+    return f;
+}
+
+static void
+fixture_end(struct fixture *f)
+{
+    net_server_free(&f->server);
+    for (int i = 0; i < f->peer_count; i++) {
+        assert_true(f->peers[i].closed);
+        free(f->peers[i].in);
+    }
+    assert_int_equal(atomic_load(&f->file.refs), 1);
+    loop_fini(&f->loop);
+    free(f);
+}
+
+static void
+put_many(struct peer *peer, int count)
+{
+    for (int i = 0; i < count; i++)
+        put_frame(peer, "Ex", 2);
+}
+
+/* Connections that have always more to ask, and owe as much as is remembered. */
+static void
+dial_heavy(struct fixture *f, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct peer *heavy = dial(f);
+        put_many(heavy, 1000);
+        heavy->endless = true;
+    }
+    turns(f, 4 * count);
+}
+
+/* The requests of one slice: the last visit of it may overrun by a quantum. */
+static uint32_t
+slice_requests(int slice)
+{
+    return (uint32_t)((slice + LIMIT_TURN_QUANTUM) / LIMIT_TURN_REQUEST + 1);
+}
+
+/* ---- tests ---- */
+
+/* It asks at any moment of the others' service: what is left of their slice is served before it. */
+static void
+a_light_connection_waits_for_one_slice_of_the_heavy(void **state)
+{
+    enum { HEAVY = 24 };
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    (void)state;
+    dial_heavy(f, HEAVY);
+    struct peer *light = dial(f);
+    for (uint32_t after = 0; after < 200; after++) {
+        bool alone = after % 2 == 0; /* no light one was seen of late */
+        pass_ms(f, alone ? 1000 : 1);
+        f->asks = light;
+        f->asks_after = after;
+        while (light->frames == after)
+            turn(f);
+        assert_in_range(light->since_request, 0,
+            slice_requests(alone ? LIMIT_TURN_SLICE_ALONE : LIMIT_TURN_SLICE));
+        turns(f, 1);
+        assert_int_equal(light->answers, after + 1);
+        assert_int_equal(light->since_answer, light->since_request + 1); /* its own only */
+    }
+    fixture_end(f);
+}
+
+/* Serves the light one's request, then its next, among heavy ones; how many came between. */
+static uint32_t
+next_after(char first, int heavy)
+{
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    struct peer *light = dial(f);
+    dial_heavy(f, heavy);
+    put_frame(light, &first, 1);
+    while (light->answers == 0)
+        turn(f);
+    f->since = 0;
+    put_frame(light, "E", 1);
+    while (light->frames < 2)
+        turn(f);
+    uint32_t between = light->since_request;
+    fixture_end(f);
+    return between;
+}
+
+/* Its request stood still for long, on its reactor, while heavy ones were in the queue. What it
+ * asks for next does not wait for them; where it worked for as long, it does. */
+static void
+a_light_connection_that_had_to_wait_stays_light(void **state)
+{
+    enum { HEAVY = 24 };
+    (void)state;
+    assert_int_equal(next_after('E', HEAVY), 0);
+    assert_int_equal(next_after('W', HEAVY), 0);
+    assert_true(next_after('U', HEAVY) > 0);
+}
+
+/* What several pipelining connections get is the same, whoever came first. */
+static void
+heavy_connections_take_turns(void **state)
+{
+    enum { HEAVY = 4, EACH = 4000 };
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    uint32_t ahead = 2 * LIMIT_TURN_QUANTUM / LIMIT_TURN_REQUEST + 2;
+    (void)state;
+    for (int i = 0; i < HEAVY; i++)
+        put_many(dial(f), EACH);
+    for (bool all = false; !all;) {
+        uint32_t least = EACH, most = 0;
+        turn(f);
+        all = true;
+        for (int i = 0; i < HEAVY; i++) {
+            uint32_t frames = f->peers[i].frames;
+            least = frames < least ? frames : least;
+            most = frames > most ? frames : most;
+            all = all && f->peers[i].answers == EACH;
+        }
+        assert_in_range(most - least, 0, ahead);
+    }
+    fixture_end(f);
+}
+
+/* It waited for memory, has it now, and its body is not sent yet: its reactor serves others. */
+static void
+a_head_without_its_body_holds_nobody_up(void **state)
+{
+    enum { SIZE = 60000 };
+    static uint8_t body[4 + SIZE] = {0, 0, SIZE >> 8, SIZE & 0xff, 'E'};
+    struct fixture *f = fixture_start((struct net_server_opts){.frame_memory_max = 150000});
+    struct peer *first = dial(f), *second = dial(f), *third = dial(f);
+    (void)state;
+    put(first, body, 1000); /* with what sockets are read into, there is no room for a second */
+    turns(f, 3);
+    put(second, body, 4);
+    turns(f, 3);
+    put(first, body + 1000, sizeof body - 1000);
+    turns(f, 3);
+    assert_int_equal(first->answers, 1);
+    put_frame(third, "Ehello", 6);
+    turns(f, 3);
+    assert_int_equal(third->answers, 1);
+    assert_int_equal(second->answers, 0);
+    put(second, body + 4, SIZE);
+    turns(f, 3);
+    assert_int_equal(second->answers, 1);
+    assert_int_equal(second->out_bytes, 4 + SIZE);
+    fixture_end(f);
+}
+
+static void
+a_steady_stream_allocates_nothing(void **state)
+{
+    static const uint8_t body[3000] = {'E'};
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    struct peer *peer = dial(f);
+    uint64_t before = 0;
+    (void)state;
+    put_frame(peer, body, sizeof body);
+    put_frame(peer, "F", 1);
+    put_frame(peer, "N", 1);
+    for (uint32_t round = 1; round <= 1000; round++) {
+        peer->in_at = 0; /* the same again */
+        pass_ms(f, 1);
+        while (peer->answers < 2 * round)
+            turn(f);
+        turn(f);
+        if (round == 10)
+            before = mem_count_thread();
+    }
+    assert_true(before > 0);
+    assert_int_equal(mem_count_thread(), before);
+    assert_int_equal(peer->frames, 3000);
+    assert_int_equal(peer->out_bytes, 1000 * (4 + sizeof body + 4 + 4 + 1));
+    fixture_end(f);
+}
+
+static void
+large_frames_wait_for_memory_and_are_served(void **state)
+{
+    enum { COUNT = 6, SIZE = 900000 };
+    struct fixture *f = fixture_start((struct net_server_opts){.frame_memory_max = 1 << 20});
+    uint8_t *body = calloc(1, SIZE), head[4];
+    (void)state;
+    assert_non_null(body);
+    body[0] = 'E';
+    store_be32(head, SIZE);
+    for (int i = 0; i < COUNT; i++) { /* heads first: they cannot all have a block */
+        struct peer *peer = dial(f);
+        put(peer, head, sizeof head);
+        put(peer, body, 1);
+    }
+    turns(f, 3);
+    for (int i = 0; i < COUNT; i++)
+        put(&f->peers[i], body + 1, SIZE - 1);
+    turns(f, 100);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(f->peers[i].answers, 1);
+        assert_int_equal(f->peers[i].out_bytes, 4 + SIZE);
+    }
+    free(body);
+    fixture_end(f);
+}
+
+static void
+slow_and_idle_peers_are_closed(void **state)
+{
+    struct net_counters counters;
+    struct fixture *f = fixture_start(
+        (struct net_server_opts){.idle_ms = 1500, .frame_deadline_ms = 10, .send_stall_ms = 10});
+    struct peer *slow = dial(f), *idle = dial(f), *stuck = dial(f);
+    (void)state;
+    put(slow, "\0\0\0", 3);
+    stuck->takes_nothing = true;
+    put_frame(stuck, "E", 1);
+    turns(f, 3);
+    assert_int_equal(stuck->frames, 1);
+    pass_ms(f, 1000);
+    turns(f, 3);
+    assert_true(slow->closed);
+    assert_true(stuck->closed);
+    assert_false(idle->closed);
+    pass_ms(f, 1000);
+    turns(f, 3);
+    assert_true(idle->closed);
+    net_server_counters(f->server, &counters);
+    assert_int_equal(counters.closed_frame_deadline, 1);
+    assert_int_equal(counters.closed_send_stall, 1);
+    assert_int_equal(counters.closed_idle, 1);
+    fixture_end(f);
+}
+
+static void
+throttled_connections_wait(void **state)
+{
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    struct peer *peer = dial(f);
+    (void)state;
+    put_frame(peer, "T", 1);
+    put_frame(peer, "Elater", 6);
+    turns(f, 3);
+    assert_int_equal(peer->answers, 1);
+    pass_ms(f, 299);
+    turns(f, 3);
+    assert_int_equal(peer->frames, 1);
+    pass_ms(f, 1);
+    turns(f, 3);
+    assert_int_equal(peer->answers, 2);
+    fixture_end(f);
+}
+
+static void
+on_stopped(void *ctx)
+{
+    ((struct fixture *)ctx)->stopped = true;
+}
+
+static void
+stop_waits_for_requests_in_flight_until_its_time(void **state)
+{
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    struct peer *idle = dial(f), *busy = dial(f);
+    (void)state;
+    put_frame(busy, "P", 1);
+    turns(f, 3);
+    assert_non_null(busy->parked);
+    net_server_stop(f->server, 300, on_stopped, f);
+    turns(f, 3);
+    assert_true(idle->closed);
+    pass_ms(f, 299);
+    turns(f, 3);
+    assert_false(busy->closed);
+    assert_false(f->stopped);
+    pass_ms(f, 1);
+    turns(f, 3);
+    assert_true(busy->closed);
+    assert_true(f->stopped);
+    fixture_end(f);
+}
+
+TEST_MAIN(cmocka_unit_test(a_light_connection_waits_for_one_slice_of_the_heavy),
+    cmocka_unit_test(a_light_connection_that_had_to_wait_stays_light),
+    cmocka_unit_test(heavy_connections_take_turns),
+    cmocka_unit_test(a_head_without_its_body_holds_nobody_up),
+    cmocka_unit_test(a_steady_stream_allocates_nothing),
+    cmocka_unit_test(large_frames_wait_for_memory_and_are_served),
+    cmocka_unit_test(slow_and_idle_peers_are_closed), cmocka_unit_test(throttled_connections_wait),
+    cmocka_unit_test(stop_waits_for_requests_in_flight_until_its_time))
