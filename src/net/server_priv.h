@@ -167,6 +167,7 @@ struct net_conn {
     struct list flush_link, heavy_link;
     unsigned work; /* of enum net_work */
     bool serving, brief;
+    bool known;                /* it was served, and stayed light */
     size_t spent;              /* units, in the service being given */
     int64_t began_ns, seen_ns; /* its first and last known times */
     int64_t thread_ns;         /* when it began, where others wait; else -1 */

@@ -5,7 +5,8 @@
  *          events are served as they come, but briefly, its answers leave at the turn's end. What a
  *          heavy one has to do waits in reactor->heavy; each turn serves from its front, a quantum
  *          a connection, until a slice is spent. Then the loop looks for events again, so that a
- *          light connection waits for one slice, however many heavy ones there are.
+ *          light connection waits for one slice, however many heavy ones there are. What a new one
+ *          asks for first may be dear, so it waits there too.
  * States   of a connection: idle; sending (in reactor->flushes); waiting (in reactor->heavy, with
  *          its work); serving. Sending and waiting can both be.
  * I1       A connection in a list is referenced by it; work is not empty exactly in heavy, but for
@@ -132,6 +133,7 @@ serve(struct net_conn *conn, unsigned work, bool brief)
         net_conn_read(conn);
     int64_t units = charge(conn);
     bool light = conn->debt <= LIMIT_TURN_LIGHT;
+    conn->known = conn->known || (light && conn->spent > 0);
     if ((conn->work & NET_WORK_SEND) != 0 && !light && !net_conn_turn_is_over(conn)) {
         conn->work &= ~(unsigned)NET_WORK_SEND;
         net_conn_flush(conn); /* the answers of this visit */
@@ -160,7 +162,7 @@ void
 net_conn_readable(void *ctx)
 {
     struct net_conn *conn = ctx;
-    if (!list_empty(&conn->heavy_link) || !net_conn_is_light(conn)) {
+    if (!conn->known || !list_empty(&conn->heavy_link) || !net_conn_is_light(conn)) {
         net_conn_work_add(conn, NET_WORK_READ);
         return;
     }

@@ -422,10 +422,13 @@ a_light_connection_waits_for_one_slice_of_the_heavy(void **state)
     enum { HEAVY = 24 };
     struct fixture *f = fixture_start((struct net_server_opts){0});
     (void)state;
-    dial_heavy(f, HEAVY);
     struct peer *light = dial(f);
-    for (uint32_t after = 0; after < 200; after++) {
-        bool alone = after % 2 == 0; /* no light one was seen of late */
+    put_many(light, 1); /* it is known from here on */
+    turns(f, 3);
+    assert_int_equal(light->answers, 1);
+    dial_heavy(f, HEAVY);
+    for (uint32_t after = 1; after < 200; after++) {
+        bool alone = after % 2 == 1; /* no light one was seen of late */
         pass_ms(f, alone ? 1000 : 1);
         f->asks = light;
         f->asks_after = after;
@@ -437,6 +440,34 @@ a_light_connection_waits_for_one_slice_of_the_heavy(void **state)
         assert_int_equal(light->answers, after + 1);
         assert_int_equal(light->since_answer, light->since_request + 1); /* its own only */
     }
+    fixture_end(f);
+}
+
+/* New ones may ask for what is dear: one of them a turn, and a known one in between. */
+static void
+new_connections_wait_among_the_heavy(void **state)
+{
+    enum { NEW = 20 };
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    struct peer *fresh[NEW];
+    (void)state;
+    struct peer *light = dial(f);
+    put_many(light, 1);
+    turns(f, 3);
+    for (int i = 0; i < NEW; i++)
+        fresh[i] = dial(f);
+    for (int i = 0; i < NEW; i++)
+        put_frame(fresh[i], "U", 1); /* works for 10 ms */
+    put_many(light, 1);
+    turns(f, 2);
+    assert_int_equal(light->answers, 2);
+    int served = 0;
+    for (int i = 0; i < NEW; i++)
+        served += fresh[i]->frames > 0;
+    assert_in_range(served, 1, 2);
+    turns(f, NEW);
+    for (int i = 0; i < NEW; i++)
+        assert_int_equal(fresh[i]->answers, 1);
     fixture_end(f);
 }
 
@@ -654,6 +685,7 @@ stop_waits_for_requests_in_flight_until_its_time(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(a_light_connection_waits_for_one_slice_of_the_heavy),
+    cmocka_unit_test(new_connections_wait_among_the_heavy),
     cmocka_unit_test(a_light_connection_that_had_to_wait_stays_light),
     cmocka_unit_test(heavy_connections_take_turns),
     cmocka_unit_test(a_head_without_its_body_holds_nobody_up),
