@@ -208,7 +208,6 @@ void net_slot_pool_fini(struct net_slot_pool *pool);
 /* turn.c */
 void net_conn_readable(void *ctx);
 void net_conn_writable(void *ctx);
-bool net_conn_is_light(struct net_conn *conn);
 /* The quantum of the service being given is spent: it goes on in another turn. */
 bool net_conn_turn_is_over(const struct net_conn *conn);
 /* To be done among the heavy, in order. */

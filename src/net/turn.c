@@ -35,8 +35,8 @@ turn_soon(struct net_reactor *reactor)
         loop_defer(reactor->loop, &reactor->turn_task);
 }
 
-bool
-net_conn_is_light(struct net_conn *conn)
+static bool
+is_light(struct net_conn *conn)
 {
     int64_t now_ms = loop_now_ms(conn->reactor->loop);
     int64_t forgiven = (now_ms - conn->debt_ms) * LIMIT_TURN_FORGIVEN_MS;
@@ -67,13 +67,20 @@ net_conn_work_add(struct net_conn *conn, unsigned work)
     turn_soon(reactor);
 }
 
+/* Behind the heavy: it is one, or has work there already. */
+static bool
+must_wait(struct net_conn *conn)
+{
+    return !list_empty(&conn->heavy_link) || !is_light(conn);
+}
+
 void
 net_conn_flush_soon(struct net_conn *conn)
 {
     struct net_reactor *reactor = conn->reactor;
     if (conn->blocked || !list_empty(&conn->flush_link))
         return;
-    if (conn->serving || !list_empty(&conn->heavy_link) || !net_conn_is_light(conn)) {
+    if (conn->serving || must_wait(conn)) {
         net_conn_work_add(conn, NET_WORK_SEND);
         return;
     }
@@ -100,7 +107,7 @@ charge(struct net_conn *conn)
 {
     int64_t units = (int64_t)conn->spent, ns = conn->seen_ns - conn->began_ns;
     ASSERT(ns >= 0);
-    (void)net_conn_is_light(conn); /* forgives until now */
+    (void)is_light(conn); /* forgives until now */
     int64_t owed = used_ns(conn, ns) / DEBT_NS_PER_UNIT;
     conn->debt += owed > units ? owed : units;
     if (conn->debt > LIMIT_TURN_DEBT)
@@ -162,7 +169,7 @@ void
 net_conn_readable(void *ctx)
 {
     struct net_conn *conn = ctx;
-    if (!conn->known || !list_empty(&conn->heavy_link) || !net_conn_is_light(conn)) {
+    if (!conn->known || must_wait(conn)) {
         net_conn_work_add(conn, NET_WORK_READ);
         return;
     }
@@ -174,7 +181,7 @@ void
 net_conn_writable(void *ctx)
 {
     struct net_conn *conn = ctx;
-    if (!list_empty(&conn->heavy_link) || !net_conn_is_light(conn))
+    if (must_wait(conn))
         net_conn_work_add(conn, NET_WORK_SEND);
     else
         serve(conn, NET_WORK_SEND, true);
