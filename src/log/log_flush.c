@@ -180,15 +180,10 @@ static enum err
 sync_metadata(struct log_flush *flush)
 {
     char path[LOG_PATH_MAX];
-    struct env_file *file;
     if (flush->dir_path == NULL || !log_path_join(path, flush->dir_path, LOG_METADATA_FILE))
         return ERR_OK;
-    enum err err = env_open(flush->env, path, ENV_OPEN_WRITE, &file);
-    if (err != ERR_OK)
-        return err == ERR_NOTFOUND ? ERR_OK : err;
-    err = env_sync(file);
-    env_file_close(&file);
-    return err;
+    enum err err = env_sync_path(flush->env, path);
+    return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
 enum err

@@ -59,13 +59,10 @@ segment_path(const struct log_segment *seg, enum log_file_kind kind, char out[LO
     return path_in_phase(seg, kind, seg->phase, out);
 }
 
-/* What a creation that did not succeed left: an empty segment whose name would lie between what is
- * appended to the one before and the next. */
 static enum err
-unlink_created(const struct log_segment *seg)
+unlink_files(const struct log_segment *seg, const enum log_file_kind *kinds, size_t count)
 {
-    static const enum log_file_kind kinds[] = {LOG_FILE_TIMEINDEX, LOG_FILE_INDEX, LOG_FILE_LOG};
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+    for (size_t i = 0; i < count; i++) {
         char path[LOG_PATH_MAX];
         if (!segment_path(seg, kinds[i], path))
             return ERR_INVALID;
@@ -74,6 +71,15 @@ unlink_created(const struct log_segment *seg)
             return err;
     }
     return ERR_OK;
+}
+
+/* What a creation that did not succeed left: an empty segment whose name would lie between what is
+ * appended to the one before and the next. */
+static enum err
+unlink_created(const struct log_segment *seg)
+{
+    static const enum log_file_kind kinds[] = {LOG_FILE_TIMEINDEX, LOG_FILE_INDEX, LOG_FILE_LOG};
+    return unlink_files(seg, kinds, COUNT_OF(kinds));
 }
 
 enum err
@@ -157,18 +163,10 @@ segment_create(struct segment_home *home, int64_t base_offset, struct log_segmen
 
 /* Files of an unfinished round that this one may not write. */
 static enum err
-remove_leftovers(struct log_segment *seg)
+remove_leftovers(const struct log_segment *seg)
 {
     static const enum log_file_kind kinds[] = {LOG_FILE_TIMEINDEX, LOG_FILE_TXNINDEX};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        char path[LOG_PATH_MAX];
-        if (!segment_path(seg, kinds[i], path))
-            return ERR_INVALID;
-        enum err err = env_unlink(seg->home->env, path);
-        if (err != ERR_OK && err != ERR_NOTFOUND)
-            return err;
-    }
-    return ERR_OK;
+    return unlink_files(seg, kinds, COUNT_OF(kinds));
 }
 
 enum err
@@ -192,7 +190,7 @@ segment_set_phase(struct log_segment *seg, enum log_file_phase phase)
 {
     static const enum log_file_kind kinds[] = {
         LOG_FILE_LOG, LOG_FILE_INDEX, LOG_FILE_TIMEINDEX, LOG_FILE_TXNINDEX};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         char from[LOG_PATH_MAX], to[LOG_PATH_MAX];
         if (!segment_path(seg, kinds[i], from) || !path_in_phase(seg, kinds[i], phase, to))
             return ERR_INVALID;
@@ -209,15 +207,10 @@ static enum err
 sync_named(struct log_segment *seg, enum log_file_kind kind)
 {
     char path[LOG_PATH_MAX];
-    struct env_file *file;
     if (!segment_path(seg, kind, path))
         return ERR_INVALID;
-    enum err err = env_open(seg->home->env, path, ENV_OPEN_WRITE, &file);
-    if (err != ERR_OK)
-        return err == ERR_NOTFOUND ? ERR_OK : err;
-    err = env_sync(file);
-    env_file_close(&file);
-    return err;
+    enum err err = env_sync_path(seg->home->env, path);
+    return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
 enum err

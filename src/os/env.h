@@ -125,6 +125,8 @@ MUST_USE enum err env_disk_space(
 
 /* ---- whole small files, on top of the above (os/env_util.c) ---- */
 
+/* Syncs a file by its name: one that was written through a descriptor which may be closed since. */
+MUST_USE enum err env_sync_path(struct env *env, const char *path);
 /* Reads a file of at most size_max bytes into a fresh heap block, terminated by a NUL that is not
  * counted. LIMIT when larger. */
 MUST_USE enum err env_read_file(

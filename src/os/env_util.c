@@ -125,6 +125,18 @@ env_remove_tree(struct env *env, const char *path)
 }
 
 enum err
+env_sync_path(struct env *env, const char *path)
+{
+    struct env_file *file;
+    enum err err = env_open(env, path, ENV_OPEN_WRITE, &file);
+    if (err != ERR_OK)
+        return err;
+    err = env_sync(file);
+    env_file_close(&file);
+    return err;
+}
+
+enum err
 env_read_file(struct env *env, const char *path, size_t size_max, char **data, size_t *len)
 {
     struct env_file *file = NULL;
