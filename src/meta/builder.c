@@ -133,11 +133,11 @@ replay(struct meta_builder *b, const struct meta_record_frame *frame, struct byt
     case META_RECORD_CONFIG: return builder_config(b, frame);
     case META_RECORD_FEATURE_LEVEL: return builder_feature(b, frame);
     case META_RECORD_PRODUCER_IDS: return builder_producer_ids(b, frame);
+    case META_RECORD_CLIENT_QUOTA: return builder_quota(b, frame);
     case META_RECORD_DELEGATION_TOKEN:
     case META_RECORD_REMOVE_DELEGATION_TOKEN:
     case META_RECORD_USER_SCRAM_CREDENTIAL:
     case META_RECORD_REMOVE_USER_SCRAM_CREDENTIAL:
-    case META_RECORD_CLIENT_QUOTA:
     case META_RECORD_ACCESS_CONTROL_ENTRY:
     case META_RECORD_REMOVE_ACCESS_CONTROL_ENTRY:
     case META_RECORD_ZK_MIGRATION_STATE:

@@ -47,6 +47,7 @@ enum err builder_config(struct meta_builder *b, const struct meta_record_frame *
 MUST_USE enum err builder_drop_configs(struct meta_builder *b, int8_t type, struct str name);
 enum err builder_feature(struct meta_builder *b, const struct meta_record_frame *frame);
 enum err builder_producer_ids(struct meta_builder *b, const struct meta_record_frame *frame);
+enum err builder_quota(struct meta_builder *b, const struct meta_record_frame *frame);
 enum err builder_raw(
     struct meta_builder *b, const struct meta_record_frame *frame, struct bytes value);
 

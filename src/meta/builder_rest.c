@@ -6,7 +6,6 @@
 #include "meta/builder_priv.h"
 #include "proto/access_control_entry_record.h"
 #include "proto/broker_registration_change_record.h"
-#include "proto/client_quota_record.h"
 #include "proto/config_record.h"
 #include "proto/delegation_token_record.h"
 #include "proto/feature_level_record.h"
@@ -372,25 +371,6 @@ struct raw_key {
 };
 
 static enum err
-identify_quota(struct meta_builder *b, const struct meta_record_frame *frame, struct raw_key *out)
-{
-    struct proto_client_quota_record r;
-    enum err err = builder_decode(b, frame, &proto_client_quota_record_schema, &r);
-    if (err != ERR_OK)
-        return err;
-    for (int32_t i = 0; i < r.entity.count; i++) {
-        buf_append_str(&out->identity, r.entity.items[i].entity_type);
-        buf_append_byte(&out->identity, str_is_null(r.entity.items[i].entity_name) ? 0 : 1);
-        buf_append_str(&out->identity, r.entity.items[i].entity_name);
-        buf_append_byte(&out->identity, 0);
-    }
-    buf_append_str(&out->identity, r.key);
-    out->remove = r.remove;
-    b->quotas_changed = true;
-    return ERR_OK;
-}
-
-static enum err
 identify_scram(struct meta_builder *b, const struct meta_record_frame *frame, struct raw_key *out)
 {
     struct proto_user_scram_credential_record set;
@@ -471,7 +451,6 @@ static enum err
 identify(struct meta_builder *b, const struct meta_record_frame *frame, struct raw_key *out)
 {
     switch (frame->type) {
-    case META_RECORD_CLIENT_QUOTA: return identify_quota(b, frame, out);
     case META_RECORD_USER_SCRAM_CREDENTIAL:
     case META_RECORD_REMOVE_USER_SCRAM_CREDENTIAL: return identify_scram(b, frame, out);
     case META_RECORD_ACCESS_CONTROL_ENTRY:

@@ -26,6 +26,7 @@ static const struct route routes[] = {
     {44, "IncrementalAlterConfigs", meta_op_incremental_alter_configs},
     {45, "AlterPartitionReassignments", meta_op_alter_reassignments},
     {46, "ListPartitionReassignments", meta_op_list_reassignments},
+    {49, "AlterClientQuotas", meta_op_alter_client_quotas},
     {57, "UpdateFeatures", meta_op_update_features},
     {62, "BrokerRegistration", meta_op_broker_registration},
     {63, "BrokerHeartbeat", meta_op_broker_heartbeat},

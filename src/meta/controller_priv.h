@@ -24,6 +24,7 @@ enum err meta_op_broker_heartbeat(struct meta_op *op, void *response);
 enum err meta_op_unregister_broker(struct meta_op *op, void *response);
 enum err meta_op_allocate_producer_ids(struct meta_op *op, void *response);
 enum err meta_op_update_features(struct meta_op *op, void *response);
+enum err meta_op_alter_client_quotas(struct meta_op *op, void *response);
 enum err meta_op_elect_leaders(struct meta_op *op, void *response);
 enum err meta_op_alter_reassignments(struct meta_op *op, void *response);
 enum err meta_op_list_reassignments(struct meta_op *op, void *response);

@@ -46,6 +46,31 @@ meta_cmp_feature(const void *key, const struct meta_object *object)
         *(const struct str *)key, CONTAINER_OF(object, struct meta_feature, object)->name);
 }
 
+/* A default comes before every name. */
+static int
+part_cmp(const struct meta_quota_part *a, const struct meta_quota_part *b)
+{
+    int order = str_cmp(a->type, b->type);
+    if (order != 0)
+        return order;
+    if (str_is_null(a->name) || str_is_null(b->name))
+        return (int)str_is_null(b->name) - (int)str_is_null(a->name);
+    return str_cmp(a->name, b->name);
+}
+
+int
+meta_cmp_quota(const void *key, const struct meta_object *object)
+{
+    const struct meta_quota_key *k = key;
+    const struct meta_quota *quota = CONTAINER_OF(object, struct meta_quota, object);
+    for (int32_t i = 0; i < k->part_count && i < quota->part_count; i++) {
+        int order = part_cmp(&k->parts[i], &quota->parts[i]);
+        if (order != 0)
+            return order;
+    }
+    return k->part_count - quota->part_count;
+}
+
 int
 meta_cmp_raw(const void *key, const struct meta_object *object)
 {
@@ -64,7 +89,7 @@ image_free(struct meta_object *object)
 {
     struct meta_image *image = CONTAINER_OF(object, struct meta_image, object);
     struct meta_table *tables[] = {image->topics_by_name, image->topics_by_id, image->brokers,
-        image->configs, image->features, image->raws};
+        image->configs, image->features, image->quotas, image->raws};
     for (size_t i = 0; i < COUNT_OF(tables); i++)
         if (tables[i] != NULL)
             meta_object_unref(&tables[i]->object);
@@ -83,7 +108,7 @@ meta_image_new_empty(struct str cluster_id, struct meta_image **out)
     image->offset = -1;
     image->timestamp_ms = -1;
     struct meta_table **tables[] = {&image->topics_by_name, &image->topics_by_id, &image->brokers,
-        &image->configs, &image->features, &image->raws};
+        &image->configs, &image->features, &image->quotas, &image->raws};
     for (size_t i = 0; i < COUNT_OF(tables); i++)
         if (meta_table_new(tables[i]) != ERR_OK) {
             meta_object_unref(&image->object);
@@ -104,7 +129,7 @@ meta_image_copy(const struct meta_image *image, struct meta_image **out)
         sizeof *copy - sizeof copy->object);
     meta_object_init(&copy->object, image_free);
     struct meta_table *tables[] = {copy->topics_by_name, copy->topics_by_id, copy->brokers,
-        copy->configs, copy->features, copy->raws};
+        copy->configs, copy->features, copy->quotas, copy->raws};
     for (size_t i = 0; i < COUNT_OF(tables); i++)
         meta_object_ref(&tables[i]->object);
     *out = copy;
@@ -297,6 +322,55 @@ meta_image_config_resource_after(
         return false;
     *out = configs->name;
     return true;
+}
+
+/* ---- client quotas ---- */
+
+static const struct meta_quota *
+quota_of(struct meta_object *object)
+{
+    return object == NULL ? NULL : CONTAINER_OF(object, struct meta_quota, object);
+}
+
+const struct meta_quota *
+meta_image_quota(
+    const struct meta_image *image, const struct meta_quota_part *parts, int32_t part_count)
+{
+    struct meta_quota_key key = {parts, part_count};
+    return quota_of(meta_table_find(image->quotas, &key, meta_cmp_quota));
+}
+
+const struct meta_quota *
+meta_image_quota_after(const struct meta_image *image, const struct meta_quota *after)
+{
+    struct meta_quota_key key = {NULL, 0};
+    if (after != NULL)
+        key = (struct meta_quota_key){after->parts, after->part_count};
+    return quota_of(meta_table_after(image->quotas, after == NULL ? NULL : &key, meta_cmp_quota));
+}
+
+int32_t
+meta_image_quota_count(const struct meta_image *image)
+{
+    return image->quotas->count;
+}
+
+const struct meta_quota_part *
+meta_quota_part(const struct meta_quota *quota, struct str type)
+{
+    for (int32_t i = 0; i < quota->part_count; i++)
+        if (str_eq(quota->parts[i].type, type))
+            return &quota->parts[i];
+    return NULL;
+}
+
+const double *
+meta_quota_value(const struct meta_quota *quota, struct str key)
+{
+    for (int32_t i = 0; i < quota->value_count; i++)
+        if (str_eq(quota->values[i].key, key))
+            return &quota->values[i].value;
+    return NULL;
 }
 
 /* ---- features, raw records, producer ids ---- */

@@ -180,17 +180,50 @@ struct meta_feature_level {
 bool meta_image_feature_after(
     const struct meta_image *image, struct str name, struct meta_feature_level *out);
 
+/* ---- client quotas, as they stand in the log (KIP-546) ---- */
+
+struct meta_quota_part {
+    struct str type; /* "user", "client-id" or "ip"; terminated */
+    struct str name; /* null: the default of its type */
+};
+
+struct meta_quota_value {
+    struct str key; /* "producer_byte_rate" ... */
+    double value;
+};
+
+/* What is set for one entity. */
+struct meta_quota {
+    struct meta_object object;
+    const struct meta_quota_part *parts; /* in the order of types, each once */
+    int32_t part_count;
+    const struct meta_quota_value *values; /* in the order of keys */
+    int32_t value_count;
+};
+
+/* Parts in the order of types. NULL when nothing is set for the entity. */
+const struct meta_quota *meta_image_quota(
+    const struct meta_image *image, const struct meta_quota_part *parts, int32_t part_count);
+/* In a stable order: the first after `after` (NULL: the very first), NULL at the end. */
+const struct meta_quota *meta_image_quota_after(
+    const struct meta_image *image, const struct meta_quota *after);
+int32_t meta_image_quota_count(const struct meta_image *image);
+/* NULL when the entity has no part of that type. */
+const struct meta_quota_part *meta_quota_part(const struct meta_quota *quota, struct str type);
+/* NULL when the key is not set. */
+const double *meta_quota_value(const struct meta_quota *quota, struct str key);
+
 /* ---- the rest ---- */
 
 /* First producer id that no block contains yet. */
 int64_t meta_image_producer_id_next(const struct meta_image *image);
 
-/* Records which are kept but not interpreted here: SCRAM credentials, ACLs, tokens, client quotas,
- * controller registrations. In a stable order: the first of that record type after `after` (NULL:
+/* Records which are kept but not interpreted here: SCRAM credentials, ACLs, tokens, controller
+ * registrations. In a stable order: the first of that record type after `after` (NULL:
  * the first), NULL at the end. */
 struct meta_raw {
     struct meta_object object;
-    uint16_t type;      /* the record's id, e.g. 14 ClientQuota */
+    uint16_t type;      /* the record's id, e.g. 18 AccessControlEntry */
     struct bytes key;   /* type and identity; opaque */
     struct bytes frame; /* the framed record, for meta_record_decode */
 };

@@ -21,6 +21,7 @@ struct meta_image {
     struct meta_table *brokers;
     struct meta_table *configs;  /* struct meta_resource_configs */
     struct meta_table *features; /* struct meta_feature */
+    struct meta_table *quotas;   /* struct meta_quota */
     struct meta_table *raws;
 };
 
@@ -51,6 +52,14 @@ struct meta_feature {
     int16_t level;
 };
 
+/* Kafka knows three types of entities; a record with more parts than this is broken. */
+enum { META_QUOTA_PARTS_MAX = 16 };
+
+struct meta_quota_key {
+    const struct meta_quota_part *parts; /* in the order of types */
+    int32_t part_count;
+};
+
 struct meta_raw_key {
     uint16_t type;
     struct bytes identity;
@@ -61,6 +70,7 @@ int meta_cmp_topic_id(const void *key, const struct meta_object *object);   /* s
 int meta_cmp_broker(const void *key, const struct meta_object *object);     /* int32_t */
 int meta_cmp_configs(const void *key, const struct meta_object *object);    /* meta_resource_key */
 int meta_cmp_feature(const void *key, const struct meta_object *object);    /* struct str */
+int meta_cmp_quota(const void *key, const struct meta_object *object);      /* meta_quota_key */
 int meta_cmp_raw(const void *key, const struct meta_object *object);        /* meta_raw_key */
 
 /* A private copy of the head, sharing all tables. */

@@ -1,11 +1,12 @@
 /* meta/snapshot.c - walks an image: features first, brokers, topics with their partitions, configs,
- * producer ids, and what is kept raw. Pure. */
+ * quotas, producer ids, and what is kept raw. Pure. */
 #include "meta/snapshot.h"
 
 #include <string.h>
 
 #include "base/assert.h"
 #include "meta/image_priv.h"
+#include "proto/client_quota_record.h"
 #include "proto/config_record.h"
 #include "proto/feature_level_record.h"
 #include "proto/partition_record.h"
@@ -163,6 +164,38 @@ walk_configs(struct walk *walk)
     return err;
 }
 
+static enum err
+add_quota(struct walk *walk, const struct meta_quota *quota)
+{
+    enum err err = ERR_OK;
+    struct proto_client_quota_record r = {.entity.count = quota->part_count};
+    for (int32_t v = 0; err == ERR_OK && v < quota->value_count; v++) {
+        /* A group's arena is given back with it, so each record has its own array. */
+        r.entity.items =
+            arena_calloc(walk->arena, (size_t)quota->part_count, sizeof *r.entity.items);
+        if (r.entity.items == NULL)
+            return ERR_NOMEM;
+        for (int32_t i = 0; i < quota->part_count; i++) {
+            r.entity.items[i].entity_type = quota->parts[i].type;
+            r.entity.items[i].entity_name = quota->parts[i].name;
+        }
+        r.key = quota->values[v].key;
+        r.value = quota->values[v].value;
+        err = add(walk, META_RECORD_CLIENT_QUOTA, 0, &proto_client_quota_record_schema, &r);
+    }
+    return err;
+}
+
+static enum err
+walk_quotas(struct walk *walk)
+{
+    enum err err = ERR_OK;
+    const struct meta_quota *quota = meta_image_quota_after(walk->image, NULL);
+    for (; err == ERR_OK && quota != NULL; quota = meta_image_quota_after(walk->image, quota))
+        err = add_quota(walk, quota);
+    return err;
+}
+
 /* Raw records are framed already. */
 static enum err
 walk_raws(struct walk *walk)
@@ -193,6 +226,8 @@ meta_snapshot_records(const struct meta_image *image, struct arena *arena,
         err = walk_topics(&walk);
     if (err == ERR_OK)
         err = walk_configs(&walk);
+    if (err == ERR_OK)
+        err = walk_quotas(&walk);
     if (err == ERR_OK && image->producer_id_next > 0) {
         struct proto_producer_ids_record record = {
             .broker_id = -1, .broker_epoch = -1, .next_producer_id = image->producer_id_next};

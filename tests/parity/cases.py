@@ -47,6 +47,7 @@ UNORDERED = {
     "OffsetFetch", "OffsetDelete", "ApiVersions", "DescribeProducers", "UpdateFeatures", "DescribeCluster", "OffsetCommit",
     "AlterPartitionReassignments", "AlterReplicaLogDirs", "ListOffsets", "OffsetForLeaderEpoch", "DeleteRecords",
     "LeaveGroup", "Produce", "metadata log", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeClientQuotas", "AlterClientQuotas",
+    "DescribeUserScramCredentials",
 }
 ANSWER_S, UNTIL_S = stretched(8), stretched(20)
 
@@ -197,7 +198,7 @@ class Asker:
             self._learn(answer, known)
             for name, path in step.get("save", {}).items():
                 known[name] = at_path(answer, path) or (0 if path == "sessionId" else "")   # answers leave zeros out
-        if self.settle_s and self.codec.apis[step["api"]][0] in (19, 20, 33, 37, 43, 44, 45, 57):
+        if self.settle_s and self.codec.apis[step["api"]][0] in (19, 20, 33, 37, 43, 44, 45, 49, 57):
             time.sleep(self.settle_s * (4 if step["api"] == "CreatePartitions" and len(step.get("f", {}).get("topics") or []) != 1 else 1))
         return self.masked(step["api"], answer, json.dumps(step))
 

@@ -111,6 +111,8 @@ def edges_of(field, v, value, texts):
         return [(str(not value).lower(), not value)]
     if field.type in LIMITS:
         return [(str(n), n) for n in LIMITS[field.type]]
+    if field.type == "float64":
+        return [("zero", 0.0), ("negative", -1.0)]
     if field.type == "string":
         return [*texts.items(), *null]
     if field.type == "uuid":

@@ -336,7 +336,7 @@ SERVED = (   # by both, with what an empty request needs to be answered at once
     ("DeleteRecords", {}), ("OffsetForLeaderEpoch", {}), ("DescribeConfigs", {}), ("AlterConfigs", {}), ("AlterReplicaLogDirs", {}), ("DescribeLogDirs", {}),
     ("CreatePartitions", {}), ("DeleteGroups", {}), ("ElectLeaders", {}), ("IncrementalAlterConfigs", {}), ("AlterPartitionReassignments", {}),
     ("ListPartitionReassignments", {}), ("OffsetDelete", {}), ("DescribeQuorum", {}), ("UpdateFeatures", {}), ("DescribeCluster", {"endpointType": 1}),
-    ("DescribeProducers", {}), ("ListConfigResources", {}), ("DescribeTopicPartitions", {}))
+    ("DescribeProducers", {}), ("ListConfigResources", {}), ("DescribeTopicPartitions", {}), ("DescribeClientQuotas", {}), ("AlterClientQuotas", {}))
 HIGHEST = {"DeleteGroups": 2}   # Kafka 4.3's, where spec/messages is 4.4's
 
 

@@ -6,6 +6,7 @@ bytes and records are hexadecimal. Unlike the codec of src/proto, encode writes 
 null where none is allowed, a field that the version has not (then it is left out).
 """
 import base64
+import math
 import os
 import struct
 import sys
@@ -63,6 +64,11 @@ class Reader:
                 return value
 
 
+def plain(value):
+    """What JSON and == know as well: NaN, the infinities and -0.0 are texts."""
+    return value if math.isfinite(value) and (value or math.copysign(1, value) > 0) else str(value)
+
+
 def default_of(field):
     """What an absent field is, as JSON."""
     if field.has_default:
@@ -100,7 +106,7 @@ class Codec:
     def _write_one(self, message, field, kind, version, value, out):
         flexible = message.is_flexible(version) and not field.compact_never
         if kind in NUMBERS:
-            out += struct.pack(NUMBERS[kind], value)
+            out += struct.pack(NUMBERS[kind], float(value) if kind == "float64" else value)
         elif kind == "uuid":
             out += uuid_bytes(value)
         elif kind in ("string", "bytes", "records"):
@@ -160,7 +166,8 @@ class Codec:
     def _read_one(self, message, field, kind, version, reader):
         flexible = message.is_flexible(version) and not field.compact_never
         if kind in NUMBERS:
-            return reader.number(NUMBERS[kind])
+            value = reader.number(NUMBERS[kind])
+            return plain(value) if kind == "float64" else value
         if kind == "uuid":
             return uuid_text(reader.take(16))
         if kind in ("string", "bytes", "records"):
