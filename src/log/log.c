@@ -226,6 +226,8 @@ leave_unsynced_marker(struct log *log)
         return;
     if (env_open(log->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file) == ERR_OK)
         env_file_close(&file);
+    else if (log->host->cannot_mark != NULL)
+        log->host->cannot_mark(log->host);
 }
 
 enum err

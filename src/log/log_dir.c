@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "log/log_manager_priv.h"
+#include "log/log_priv.h"
 
 #define META_FILE "meta.properties"
 #define CLEAN_FILE ".kafka_cleanshutdown"
@@ -320,6 +321,59 @@ log_dir_mark_in_use(struct managed_dir *dir)
     /* A clean stop left the recovery points of all logs, whoever stopped. */
     enum err err = dir->checkpointed ? env_rename(env, clean, in_use) : env_unlink(env, clean);
     return err == ERR_OK ? env_sync_dir(env, dir->path) : err;
+}
+
+/* ---- syncs that failed ---- */
+
+/* In another directory than the one it is about. */
+static bool
+doubt_path(char path[LOG_PATH_MAX], const struct managed_dir *about, const struct managed_dir *in)
+{
+    char id[UUID_TEXT_SIZE], name[LOG_NAME_MAX + 1];
+    if (about == in || uuid_is_zero(about->id) || atomic_load(&in->host.offline))
+        return false;
+    uuid_format(about->id, id);
+    snprintf(name, sizeof name, "%s-%s", LOG_UNSYNCED_FILE, id);
+    return log_path_join(path, in->path, name);
+}
+
+void
+log_dir_note_doubt(struct log_manager *mgr, const struct managed_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    struct env_file *file;
+    for (int i = 0; i < mgr->dir_count; i++)
+        if (doubt_path(path, dir, &mgr->dirs[i]) &&
+            env_open(mgr->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file) == ERR_OK) {
+            env_file_close(&file);
+            return;
+        }
+}
+
+bool
+log_dir_is_in_doubt(struct log_manager *mgr, const struct managed_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    struct env_stat st;
+    for (int i = 0; i < mgr->dir_count; i++)
+        if (doubt_path(path, dir, &mgr->dirs[i]) && env_stat(mgr->env, path, &st) == ERR_OK)
+            return true;
+    return false;
+}
+
+void
+log_dir_end_doubt(struct log_manager *mgr, struct managed_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    for (int i = 0; i < mgr->dir_count; i++) {
+        if (!doubt_path(path, dir, &mgr->dirs[i]))
+            continue;
+        enum err err = env_unlink(mgr->env, path);
+        if (err != ERR_OK && err != ERR_NOTFOUND) /* the next start writes more than it had to */
+            diag_event(env_diag(mgr->env), DIAG_WARN, "log", "mark_not_removed",
+                DIAG_Z("path", path), DIAG_ERR("cause", err));
+    }
+    dir->host.in_doubt = false;
 }
 
 bool

@@ -25,8 +25,11 @@ struct log_host {
     /* A write or sync failed; called under the lock of the partition whose log failed first, once.
      * May be NULL. */
     void (*failed)(struct log_host *host, enum err err);
+    /* The log that failed could not leave a mark of it in its own directory; as above. */
+    void (*cannot_mark)(struct log_host *host);
     /* Removes a file that was renamed to .deleted, later; copies the path. NULL: at once. */
     void (*delete_later)(struct log_host *host, const char *path, int64_t delay_ms);
+    bool in_doubt; /* while logs are opened: syncs failed before, of which logs nobody could note */
     /* Any thread. */
     _Atomic bool offline; /* no log of this directory takes anything any more */
     /* Directories of logs that were made in it, and how many of them a sync of it has covered. */

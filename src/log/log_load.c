@@ -71,29 +71,36 @@ log_manager_parallel(
 struct load {
     struct log_manager *mgr;
     struct managed_dir *dir; /* being listed */
-    struct load_item *items; /* by key; owned */
+    struct load_item *items; /* by key, with those of the same key behind each; owned */
+    int32_t count;           /* of all */
     struct load_item **array;
-    char *explanation;
     enum err err;
     enum log_checkpoint_kind kind;
     struct settle_item *settle; /* owned */
     _Atomic int64_t told_ms;    /* when progress was told last */
 };
 
+/* What the directory being listed has under the name; NULL: nothing. */
+static struct load_item *
+item_here(const struct load *l, const char *name)
+{
+    struct load_item *item;
+    HASH_FIND(hh, l->items, name, strlen(name), item);
+    while (item != NULL && item->dir != l->dir)
+        item = item->other;
+    return item;
+}
+
+/* A log may be in several directories: which one is right the metadata say (log_copies.c). */
 static bool
 take_log_dir(struct load *l, const char *name, struct str topic, int32_t partition)
 {
-    struct load_item *item;
+    struct load_item *item, *first;
     size_t len = strlen(name);
     if (str_eq_z(topic, LOG_METADATA_TOPIC))
         return true; /* opened on its own */
-    HASH_FIND(hh, l->items, name, len, item);
-    if (item != NULL) {
-        snprintf(l->explanation, LOG_MANAGER_ERROR_SIZE, "%.200s is both in %.120s and in %.120s",
-            name, item->dir->path, l->dir->path);
-        l->err = ERR_INVALID;
-        return false;
-    }
+    ASSERT(item_here(l, name) == NULL);
+    HASH_FIND(hh, l->items, name, len, first);
     item = mem_calloc(1, sizeof *item + len + 1);
     if (item == NULL) {
         l->err = ERR_NOMEM;
@@ -104,9 +111,18 @@ take_log_dir(struct load *l, const char *name, struct str topic, int32_t partiti
     item->topic_len = topic.len;
     item->cleaned_end = -1;
     item->partition = partition;
+    l->count++;
+    if (first != NULL) {
+        diag_event(env_diag(l->mgr->env), DIAG_WARN, "log", "log_in_two_dirs", DIAG_Z("log", name),
+            DIAG_Z("dir", first->dir->path), DIAG_Z("other_dir", l->dir->path));
+        item->other = first->other;
+        first->other = item;
+        return true;
+    }
     HASH_ADD_KEYPTR(hh, l->items, item->key, len, item);
     if (item->hh.tbl == NULL) {
         mem_free(item);
+        l->count--;
         l->err = ERR_NOMEM;
         return false;
     }
@@ -158,8 +174,8 @@ take_checkpoint(void *ctx, struct str line)
     }
     if (!log_key(key, topic, partition))
         return true;
-    HASH_FIND(hh, l->items, key, strlen(key), item);
-    if (item == NULL || item->dir != l->dir) {
+    item = item_here(l, key);
+    if (item == NULL) {
         l->dir->cleaned_stale = l->dir->cleaned_stale || l->kind == LOG_CHECKPOINT_CLEANED;
         return true; /* deleted since */
     }
@@ -290,16 +306,19 @@ static enum err
 open_all(struct load *l)
 {
     struct load_item *item, *next;
-    int32_t count = (int32_t)HASH_COUNT(l->items), n = 0;
+    int32_t count = l->count, n = 0;
     atomic_store(&l->mgr->logs_to_load, count);
     l->array = mem_calloc((size_t)count + 1, sizeof(struct load_item *));
     l->settle = mem_calloc((size_t)count + 1, sizeof *l->settle);
     if (l->array == NULL || l->settle == NULL)
         return ERR_NOMEM;
     HASH_ITER (hh, l->items, item, next) {
-        l->array[n++] = item;
-        item->dir->log_count++;
+        for (struct load_item *copy = item; copy != NULL; copy = copy->other) {
+            l->array[n++] = copy;
+            copy->dir->log_count++;
+        }
     }
+    ASSERT(n == count);
     for (int d = 0; d < l->mgr->dir_count; d++)
         l->mgr->dirs[d].settle_later =
             l->mgr->dirs[d].volume != NULL && l->mgr->dirs[d].log_count > LOG_SETTLE_ALONE_MAX;
@@ -307,14 +326,13 @@ open_all(struct load *l)
     if (err == ERR_OK)
         settle_all(l, count);
     for (int32_t i = 0; i < count && err == ERR_OK; i++) {
-        struct managed_log *entry;
         item = l->array[i];
         if (item->err == ERR_NOMEM || item->err == ERR_LIMIT)
             err = item->err; /* this process, not the disk */
         if (item->log == NULL)
             continue;
         atomic_store(&item->log->cleaned_end, item->cleaned_end);
-        err = log_manager_add(l->mgr, item->dir, item->log, &entry);
+        err = log_entry_add(l->mgr, item->dir, item->log);
         if (err != ERR_OK)
             break;
         item->log = NULL;
@@ -331,17 +349,20 @@ load_fini(struct load *l)
     struct load_item *item, *next;
     HASH_ITER (hh, l->items, item, next) {
         HASH_DEL(l->items, item);
-        log_abandon(&item->log);
-        mem_free(item);
+        for (struct load_item *copy = item; copy != NULL; copy = item) {
+            item = copy->other;
+            log_abandon(&copy->log);
+            mem_free(copy);
+        }
     }
     mem_free(l->array);
     mem_free(l->settle);
 }
 
 enum err
-log_load_all(struct log_manager *mgr, char *explanation)
+log_load_all(struct log_manager *mgr)
 {
-    struct load l = {.mgr = mgr, .explanation = explanation};
+    struct load l = {.mgr = mgr};
     int64_t started_ms = env_now_ms(mgr->env);
     atomic_init(&l.told_ms, started_ms);
     enum err err = ERR_OK;

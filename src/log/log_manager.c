@@ -40,6 +40,13 @@ host_failed(struct log_host *host, enum err err)
 }
 
 static void
+host_cannot_mark(struct log_host *host)
+{
+    struct managed_dir *dir = CONTAINER_OF(host, struct managed_dir, host);
+    log_dir_note_doubt(dir->mgr, dir);
+}
+
+static void
 host_delete_later(struct log_host *host, const char *path, int64_t delay_ms)
 {
     log_deletes_push(CONTAINER_OF(host, struct managed_dir, host)->mgr, path, false, delay_ms);
@@ -105,6 +112,7 @@ manager_new(const struct log_manager_opts *opts, struct log_manager **out)
         dir->host = (struct log_host){.dir = dir->path,
             .files = mgr->files,
             .failed = host_failed,
+            .cannot_mark = host_cannot_mark,
             .delete_later = host_delete_later,
             .stale = LOG_HOST_STALE_ALL};
         err = dir->path == NULL ? ERR_NOMEM : ERR_OK;
@@ -142,6 +150,8 @@ open_dirs(struct log_manager *mgr, char *explanation)
     }
     if (!clean)
         mgr->previous_broker_epoch = -1;
+    for (int i = 0; i < mgr->dir_count; i++)
+        mgr->dirs[i].host.in_doubt = log_dir_is_in_doubt(mgr, &mgr->dirs[i]);
     return usable > 0 ? ERR_OK : ERR_IO;
 }
 
@@ -150,14 +160,14 @@ log_manager_open_explained(const struct log_manager_opts *opts,
     char explanation[LOG_MANAGER_ERROR_SIZE], struct log_manager **out)
 {
     struct log_manager *mgr;
-    ASSERT(opts->dir_count > 0);
+    ASSERT(opts->dir_count > 0 && opts->dir_count <= LOG_MANAGER_DIRS_MAX);
     explanation[0] = '\0';
     enum err err = manager_new(opts, &mgr);
     if (err != ERR_OK)
         return err;
     err = open_dirs(mgr, explanation);
     if (err == ERR_OK)
-        err = log_load_all(mgr, explanation);
+        err = log_load_all(mgr);
     for (int i = 0; i < mgr->dir_count && err == ERR_OK; i++) {
         struct managed_dir *dir = &mgr->dirs[i];
         if (atomic_load(&dir->host.offline))
@@ -165,6 +175,8 @@ log_manager_open_explained(const struct log_manager_opts *opts,
         enum err marker = log_dir_begin_journal(dir);
         if (marker == ERR_OK)
             marker = log_dir_mark_in_use(dir); /* I2 */
+        if (marker == ERR_OK && dir->host.in_doubt)
+            log_dir_end_doubt(mgr, dir);
         if (marker != ERR_OK && !atomic_exchange(&dir->host.offline, true))
             host_failed(&dir->host, marker);
     }
@@ -248,45 +260,11 @@ log_manager_dir_info(struct log_manager *mgr, int index, struct log_dir_info *ou
 
 /* ---- logs ---- */
 
-enum err
-log_manager_add(
-    struct log_manager *mgr, struct managed_dir *dir, struct log *log, struct managed_log **out)
-{
-    char key[LOG_KEY_SIZE];
-    if (!log_key(key, log_topic(log), log_partition(log)))
-        return ERR_INVALID;
-    size_t len = strlen(key);
-    struct managed_log *entry = mem_calloc(1, sizeof *entry + len + 1);
-    if (entry == NULL)
-        return ERR_NOMEM;
-    memcpy(entry->key, key, len + 1);
-    entry->log = log;
-    entry->dir = dir;
-    HASH_ADD_KEYPTR(hh, mgr->logs, entry->key, len, entry);
-    if (entry->hh.tbl == NULL) {
-        mem_free(entry);
-        return ERR_NOMEM;
-    }
-    atomic_store(&dir->host.stale, LOG_HOST_STALE_ALL);
-    *out = entry;
-    return ERR_OK;
-}
-
-static struct managed_log *
-entry_find(struct log_manager *mgr, struct str topic, int32_t partition)
-{
-    char key[LOG_KEY_SIZE];
-    struct managed_log *entry = NULL;
-    if (log_key(key, topic, partition))
-        HASH_FIND(hh, mgr->logs, key, strlen(key), entry);
-    return entry;
-}
-
 struct log *
 log_manager_find(struct log_manager *mgr, struct str topic, int32_t partition)
 {
     mutex_lock(&mgr->mutex);
-    struct managed_log *entry = entry_find(mgr, topic, partition);
+    struct managed_log *entry = log_entry_find(mgr, topic, partition);
     struct log *log = entry == NULL ? NULL : entry->log;
     mutex_unlock(&mgr->mutex);
     return log;
@@ -325,7 +303,6 @@ create_locked(struct log_manager *mgr, const struct log_open_opts *opts, struct 
     struct managed_dir *dir, struct log **out)
 {
     struct log *log;
-    struct managed_log *entry;
     enum err err = log_open(opts, &log);
     if (err == ERR_OK && !uuid_is_zero(topic_id)) {
         err = log_set_topic_id(log, topic_id);
@@ -338,7 +315,7 @@ create_locked(struct log_manager *mgr, const struct log_open_opts *opts, struct 
             host_failed(&dir->host, err);
         return err;
     }
-    err = log_manager_add(mgr, dir, log, &entry);
+    err = log_entry_add(mgr, dir, log);
     if (err != ERR_OK) {
         log_abandon(&log);
         return err;
@@ -354,9 +331,9 @@ log_manager_create(struct log_manager *mgr, struct str topic, int32_t partition,
     ASSERT(partition >= 0);
     mutex_lock(&mgr->mutex);
     struct managed_dir *dir = choose_dir(mgr, dir_id);
-    enum err err = entry_find(mgr, topic, partition) != NULL ? ERR_EXISTS
-                   : dir == NULL                             ? ERR_FAILED
-                                                             : ERR_OK;
+    enum err err = log_entry_find(mgr, topic, partition) != NULL ? ERR_EXISTS
+                   : dir == NULL                                 ? ERR_FAILED
+                                                                 : ERR_OK;
     if (err == ERR_OK) {
         struct log_open_opts opts = {
             .env = mgr->env,
@@ -382,11 +359,7 @@ put_away(struct log_manager *mgr, struct log **out, const char *suffix, bool rem
     char name[LOG_NAME_MAX + 1], to[LOG_PATH_MAX];
     log_dir_name_gone(name, log_topic(log), log_partition(log), env_random_uuid(mgr->env), suffix);
     mutex_lock(&mgr->mutex);
-    struct managed_log *entry = entry_find(mgr, log_topic(log), log_partition(log));
-    ASSERT(entry != NULL && entry->log == log);
-    struct managed_dir *dir = entry->dir;
-    HASH_DEL(mgr->logs, entry);
-    mem_free(entry);
+    struct managed_dir *dir = log_entry_remove(mgr, log);
     dir->names_dirty = true;
     atomic_store(&dir->host.stale, LOG_HOST_STALE_ALL);
     mutex_unlock(&mgr->mutex);
@@ -415,6 +388,15 @@ log_manager_stray(struct log_manager *mgr, struct log **log)
         return ERR_FAILED; /* its name stays, and none may be made in another directory */
     diag_event(env_diag(mgr->env), DIAG_WARN, "log", "stray", DIAG_Z("dir", log_dir_path(*log)));
     return put_away(mgr, log, "-stray", false);
+}
+
+void
+log_manager_drop_copy(struct log_manager *mgr, struct log **log)
+{
+    diag_event(env_diag(mgr->env), DIAG_WARN, "log", "copy_strayed",
+        DIAG_Z("dir", log_dir_path(*log)), DIAG_I64("end_offset", log_end_offset(*log)));
+    if (put_away(mgr, log, "-stray", false) != ERR_OK)
+        diag_event(env_diag(mgr->env), DIAG_ERROR, "log", "stray_failed");
 }
 
 void

@@ -25,11 +25,13 @@
 
 struct log_manager;
 
+enum { LOG_MANAGER_DIRS_MAX = 64 };
+
 struct log_manager_opts {
     struct env *env;
     const char *const *dirs; /* log.dirs; copied */
-    int dir_count;
-    struct pool *pool; /* loads and recovers logs side by side; NULL: one after the other */
+    int dir_count;           /* 1 to LOG_MANAGER_DIRS_MAX */
+    struct pool *pool;       /* loads and recovers logs side by side; NULL: one after the other */
     int32_t node_id;
     struct str cluster_id;    /* null: taken from the directories; must be given to format */
     bool format;              /* formats directories that have no meta.properties */
@@ -94,9 +96,19 @@ MUST_USE enum err log_manager_delete(struct log_manager *mgr, struct log **log);
 /* Renames to ...-stray and lets go of it; as above. In a directory that is offline nothing happens:
  * FAILED, and the log is what it was. */
 MUST_USE enum err log_manager_stray(struct log_manager *mgr, struct log **log);
+/* After the start a log may be there in several directories: one was offline while its topic was
+ * made anew, or a replica was being moved. Before anybody uses one: _copies gives up to max of them
+ * and how many there are, _keep makes one that which is found, _drop_copy strays another; in a
+ * directory that is offline it is only forgotten, until the next start. */
+bool log_manager_has_copies(struct log_manager *mgr);
+int32_t log_manager_copies(
+    struct log_manager *mgr, struct str topic, int32_t partition, struct log **out, int32_t max);
+void log_manager_keep(struct log_manager *mgr, struct log *log);
+void log_manager_drop_copy(struct log_manager *mgr, struct log **log);
 /* One sync a directory for all logs renamed since. Its failure takes the directory offline. */
 void log_manager_sync_names(struct log_manager *mgr);
-/* Every log but the metadata log; fn runs without the manager's lock and must not delete others. */
+/* Every log, each copy too, but the metadata log; fn runs without the manager's lock and must not
+ * delete others. */
 void log_manager_each(struct log_manager *mgr, void (*fn)(void *ctx, struct log *log), void *ctx);
 int32_t log_manager_log_count(struct log_manager *mgr);
 /* __cluster_metadata-0 of the first directory; created when missing. Not part of _find and _each;

@@ -32,6 +32,7 @@ struct managed_dir {
     uint64_t checkpoint_hashes[4]; /* of the texts written last; guarded by `duty` */
 };
 
+/* The key is the name; of a copy (log_copies.c) it goes on behind the name's zero. */
 struct managed_log {
     UT_hash_handle hh;
     struct log *log; /* owned */
@@ -42,6 +43,7 @@ struct managed_log {
 /* One log found in a directory, before it is opened; and what the checkpoints say of it. */
 struct load_item {
     UT_hash_handle hh;
+    struct load_item *other; /* of the same name, in another directory; owned */
     struct managed_dir *dir;
     int64_t recovery_point, start_offset, high_watermark;
     int64_t cleaned_end; /* -1 */
@@ -72,6 +74,7 @@ struct log_manager {
     struct mutex checkpoint_mutex; /* CHECKPOINTS: one checkpoint is written at a time */
     struct mutex mutex;            /* LOG_MANAGER */
     struct managed_log *logs;
+    int32_t copy_count;       /* of those that share a name with another */
     struct log *metadata_log; /* owned; NULL until asked for */
     int64_t metadata_recovery_point, metadata_start_offset, metadata_high_watermark;
     bool metadata_known;
@@ -92,6 +95,15 @@ enum log_checkpoint_kind {
 
 bool log_key(char out[LOG_KEY_SIZE], struct str topic, int32_t partition);
 
+/* ---- log_copies.c: one name in several directories; the mutex is held ---- */
+
+/* The main one; NULL when there is none. */
+struct managed_log *log_entry_find(struct log_manager *mgr, struct str topic, int32_t partition);
+/* Takes the log over. As a copy when there is one of the name. */
+MUST_USE enum err log_entry_add(struct log_manager *mgr, struct managed_dir *dir, struct log *log);
+/* Takes the log out of the table; a copy of it becomes the main one. */
+struct managed_dir *log_entry_remove(struct log_manager *mgr, const struct log *log);
+
 /* ---- log_dir.c: one directory ---- */
 
 /* Creates, locks, formats or checks it, and reads the clean marker. Writes an explanation when it
@@ -101,15 +113,19 @@ void log_dir_close(struct managed_dir *dir);
 /* From here on only we write there, and unless log_dir_write_clean comes the next start knows. The
  * recovery points are durable before. */
 MUST_USE enum err log_dir_mark_in_use(struct managed_dir *dir);
+/* After a failed sync what is read is perhaps not on the disk (log_fail). Where the directory takes
+ * not even a mark of that, another does, for all of its logs, until the next start that had it. It
+ * need not be durable. */
+void log_dir_note_doubt(struct log_manager *mgr, const struct managed_dir *dir);
+bool log_dir_is_in_doubt(struct log_manager *mgr, const struct managed_dir *dir);
+void log_dir_end_doubt(struct log_manager *mgr, struct managed_dir *dir);
 /* All logs are open and synced: what the last run's journal had is in them. */
 MUST_USE enum err log_dir_begin_journal(struct managed_dir *dir);
 MUST_USE enum err log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch);
 
 /* ---- log_load.c: all logs of all directories ---- */
 
-MUST_USE enum err log_load_all(struct log_manager *mgr, char *explanation);
-MUST_USE enum err log_manager_add(
-    struct log_manager *mgr, struct managed_dir *dir, struct log *log, struct managed_log **out);
+MUST_USE enum err log_load_all(struct log_manager *mgr);
 /* Closes all logs and writes the checkpoints and the clean markers. */
 void log_unload_all(struct log_manager *mgr, int64_t broker_epoch);
 /* What recovery may take for granted about the logs of a directory. */

@@ -156,7 +156,8 @@ log_unsynced_marker_clear(struct log *log)
     log->was_unsynced = false;
     if (!log_file_in(log, path, LOG_UNSYNCED_FILE))
         return ERR_INVALID;
-    return env_unlink(log->env, path);
+    enum err err = env_unlink(log->env, path);
+    return err == ERR_NOTFOUND ? ERR_OK : err; /* another directory had the mark, for all logs */
 }
 
 /* ---- segments ---- */
@@ -519,7 +520,8 @@ recovery_sync(struct log *log, int32_t first)
 static enum err
 recover_from(struct log *log, const struct log_recover_opts *opts)
 {
-    struct recovery r = {.log = log, .opts = *opts, .rewrite = has_unsynced_marker(log)};
+    struct recovery r = {
+        .log = log, .opts = *opts, .rewrite = log->host->in_doubt || has_unsynced_marker(log)};
     r.gaps_are_losses =
         opts->gaps_are_losses && log->segment_count > 1 && !has_preallocated_index(log);
     int64_t position = 0;

@@ -19,6 +19,8 @@ enum {
     PATH_SIZE = 4096,
 };
 
+_Static_assert((int)NODE_DIRS_MAX <= (int)LOG_MANAGER_DIRS_MAX, "each has its place");
+
 static const char DEFAULT_DIR[] = "./moldau-data";
 
 /* ---- static values ---- */
@@ -161,14 +163,13 @@ open_logs(struct node *node, struct buf *problems)
     uuid_format(env_random_uuid(node->opts.env), cluster_id);
     if (!is_formatted(node))
         opts.cluster_id = str_of(cluster_id);
-    for (int i = 0; i < node->dir_count; i++) {
-        enum err err = env_mkdir_all(node->opts.env, node->dirs[i]);
-        if (err != ERR_OK && err != ERR_EXISTS) {
-            buf_printf(problems, "log.dirs: %s cannot be made: %s\n", node->dirs[i], err_text(err));
-            return ERR_INVALID;
-        }
+    /* Any other may be offline; without the metadata's there is nothing to do. */
+    enum err err = env_mkdir_all(node->opts.env, node->dirs[0]);
+    if (err != ERR_OK && err != ERR_EXISTS) {
+        buf_printf(problems, "log.dirs: %s cannot be made: %s\n", node->dirs[0], err_text(err));
+        return ERR_INVALID;
     }
-    enum err err = log_manager_open_explained(&opts, explanation, &node->logs);
+    err = log_manager_open_explained(&opts, explanation, &node->logs);
     if (err != ERR_OK)
         buf_printf(
             problems, "log.dirs: %s\n", explanation[0] != '\0' ? explanation : err_text(err));

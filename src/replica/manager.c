@@ -368,6 +368,25 @@ directory_wanted(struct replica_manager *mgr, const struct meta_partition *meta)
     return UUID_ZERO;
 }
 
+/* The metadata name a directory that is not there, and one is offline (whose id nobody could read):
+ * the log was moved there, and what is here lacks what was acknowledged since. */
+static bool
+is_left_behind(const struct replica_manager *mgr, const struct meta_partition *meta)
+{
+    struct uuid id = meta_partition_directory(meta, mgr->opts.node_id);
+
+    if (!mgr->log_may_be_offline || uuid_eq(id, META_DIR_UNASSIGNED) ||
+        uuid_eq(id, META_DIR_MIGRATING) || uuid_eq(id, META_DIR_LOST))
+        return false;
+    for (int i = 0; i < log_manager_dir_count(mgr->opts.logs); i++) {
+        struct log_dir_info info;
+        log_manager_dir_info(mgr->opts.logs, i, &info);
+        if (!info.offline && uuid_eq(info.id, id))
+            return false;
+    }
+    return true;
+}
+
 /* The log of the replica: the one on disk if it is of this topic id, else a new one. */
 static enum err
 log_obtain(struct replica_manager *mgr, const struct meta_topic *topic,
@@ -377,6 +396,8 @@ log_obtain(struct replica_manager *mgr, const struct meta_topic *topic,
     enum err err;
 
     if (log != NULL) {
+        if (is_left_behind(mgr, meta))
+            return ERR_FAILED;
         err = log_set_topic_id(log, topic->id);
         if (err == ERR_OK)
             *out = log;
@@ -535,57 +556,6 @@ replica_manager_apply(
 
 /* ---- start and stop ---- */
 
-struct log_list {
-    struct log **logs;
-    size_t count, capacity;
-};
-
-static void
-list_log(void *ctx, struct log *log)
-{
-    struct log_list *list = ctx;
-
-    if (list->count < list->capacity)
-        list->logs[list->count++] = log;
-}
-
-static bool
-is_placed_here(const struct replica_manager *mgr, const struct meta_image *image, struct log *log)
-{
-    const struct meta_topic *topic = meta_image_topic(image, log_topic(log));
-    const struct meta_partition *meta;
-    struct uuid id = log_topic_id(log);
-
-    if (topic == NULL || (!uuid_is_zero(id) && !uuid_eq(id, topic->id)))
-        return false;
-    meta = meta_topic_partition(topic, log_partition(log));
-    return meta != NULL && meta_ids_contain(meta->replicas, mgr->opts.node_id);
-}
-
-/* Before anybody else looks at the logs, so no partition's lock is needed. */
-static enum err
-stray_unplaced(struct replica_manager *mgr, const struct meta_image *image)
-{
-    struct log_list list = {.capacity = (size_t)log_manager_log_count(mgr->opts.logs)};
-
-    list.logs = mem_calloc(list.capacity + 1, sizeof(struct log *));
-    if (list.logs == NULL)
-        return ERR_NOMEM;
-    log_manager_each(mgr->opts.logs, list_log, &list);
-    for (size_t i = 0; i < list.count; i++) {
-        struct log *log = list.logs[i];
-        if (is_placed_here(mgr, image, log))
-            continue;
-        diag_event(env_diag(mgr->opts.env), DIAG_WARN, "replica", "log_strayed",
-            DIAG_STR("topic", log_topic(log)), DIAG_I64("partition", log_partition(log)));
-        if (log_manager_stray(mgr->opts.logs, &log) != ERR_OK)
-            diag_event(env_diag(mgr->opts.env), DIAG_ERROR, "replica", "stray_failed");
-    }
-    mem_free(list.logs);
-    log_manager_sync_names(mgr->opts.logs);
-    return ERR_OK;
-}
-
 static bool
 has_offline_dir(struct replica_manager *mgr)
 {
@@ -601,7 +571,7 @@ has_offline_dir(struct replica_manager *mgr)
 enum err
 replica_manager_start(struct replica_manager *mgr, const struct meta_image *image)
 {
-    enum err err = stray_unplaced(mgr, image);
+    enum err err = replica_stray_logs(mgr, image);
 
     if (err != ERR_OK)
         return err;

@@ -44,6 +44,8 @@ struct replica_manager {
     _Atomic int sweeps_asked; /* the work is queued while > 0 */
 };
 
+/* stray.c: logs that the image places here stay, one of each; all others are renamed -stray. */
+MUST_USE enum err replica_stray_logs(struct replica_manager *mgr, const struct meta_image *image);
 void replica_sweep_init(struct replica_manager *mgr);
 
 #endif

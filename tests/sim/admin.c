@@ -108,6 +108,7 @@ static void
 create(struct admin *admin, struct client *client, struct admin_topic *topic, uint64_t chance)
 {
     topic->partitions_wanted = 1 + (int32_t)(chance % 2);
+    topic->setting_wanted = 0;
     topic->state = ADMIN_IN_DOUBT; /* until it is answered */
     admin->part.create =
         (struct proto_create_topics_request_creatable_topic){.name = str_of(topic->name),
@@ -169,7 +170,8 @@ admin_act(struct admin *admin, struct client *client, uint64_t chance)
         return;
     for (int i = 0; i < ADMIN_TOPICS; i++)
         alive += admin->topics[i].state == ADMIN_PRESENT;
-    if (topic->state == ADMIN_UNUSED && alive < ADMIN_ALIVE) {
+    bool unused = topic->state == ADMIN_UNUSED || (admin->anew && topic->state == ADMIN_DELETED);
+    if (unused && alive < ADMIN_ALIVE) {
         create(admin, client, topic, chance);
     } else if (topic->state == ADMIN_PRESENT) {
         switch (chance % 4) {

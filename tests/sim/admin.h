@@ -32,6 +32,7 @@ struct admin {
     struct admin_topic *subject; /* of the operation on its way */
     int16_t operation;           /* its request's key */
     int64_t setting_next;
+    bool anew;     /* topics that were deleted are made again */
     bool listed;   /* in the audit */
     int described; /* topics whose configuration was read */
     struct client_call call;

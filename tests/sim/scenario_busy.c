@@ -87,6 +87,31 @@ run_no_memory(struct sim_cluster *cluster)
     }
 }
 
+/* The second directory goes, while the node runs or before it starts; it comes back at a start. */
+static void
+run_anew(struct sim_cluster *cluster)
+{
+    static const struct sim_disk_faults none = {0};
+    static const struct sim_disk_faults broken = {
+        .open_error_ppm = 1000000, .write_error_ppm = 1000000, .sync_error_ppm = 1000000};
+    struct sim_broker *broker = &cluster->brokers[0];
+    int rounds = 2 + (int)sim_cluster_below(cluster, 4);
+    workload_expect_refusals(broker->workload);
+    sim_host_faults_below(broker->host, SIM_DIR_SECOND);
+    while (rounds-- > 0 && sim_cluster_problem(cluster)[0] == '\0') {
+        bool is_broken = sim_cluster_below(cluster, 3) == 0;
+        sim_host_disk_faults(broker->host, is_broken ? &broken : &none);
+        if (!sim_broker_boot(broker, false))
+            return;
+        sim_broker_run_ms(broker, 200 + (int64_t)sim_cluster_below(cluster, 2000));
+        sim_host_disk_faults(broker->host, &broken);
+        sim_broker_run_ms(broker, 500 + (int64_t)sim_cluster_below(cluster, 3000));
+        if (sim_cluster_below(cluster, 3) == 0)
+            sim_broker_stop(broker);
+        sim_broker_crash(broker, sim_scenario_crash_kind(broker));
+    }
+}
+
 const struct sim_scenario sim_scenario_stops = {
     "busy_stops",
     "stops and crashes lose nothing where the journal is always full, topics and records go",
@@ -108,6 +133,15 @@ const struct sim_scenario sim_scenario_two_dirs = {
     sim_scenario_disk_rounds,
     .busy = true,
     .dirs = 2,
+};
+const struct sim_scenario sim_scenario_topics_anew = {
+    "topics_anew",
+    "a directory that comes back with logs of topics that were made anew meanwhile is no hindrance",
+    1,
+    run_anew,
+    .busy = true,
+    .dirs = 2,
+    .anew = true,
 };
 const struct sim_scenario sim_scenario_no_memory = {
     "no_memory",

@@ -10,8 +10,9 @@ struct sim_scenario {
     int brokers;
     void (*run)(struct sim_cluster *cluster);
     bool cleaning; /* all that cleans up behind itself does so early, and there are many commits */
-    bool busy;     /* a journal that is always full; records are deleted, topics made again */
+    bool busy;     /* a journal that is always full */
     int dirs;      /* entries of log.dirs; 0: one */
+    bool anew;     /* topics are made again under the name of one that was deleted */
     bool compacting; /* the topic of the records is compacted all the time */
 };
 
@@ -32,6 +33,7 @@ extern const struct sim_scenario sim_scenario_stops; /* scenario_busy.c */
 extern const struct sim_scenario sim_scenario_busy_disk;
 extern const struct sim_scenario sim_scenario_two_dirs;
 extern const struct sim_scenario sim_scenario_no_memory;
+extern const struct sim_scenario sim_scenario_topics_anew;
 
 /* Delays and resets between the clients and a broker, as the seed wants. */
 void sim_scenario_noise(struct sim_broker *broker);

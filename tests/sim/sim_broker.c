@@ -36,6 +36,7 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_no_memory,
     &sim_scenario_compacting,
     &sim_scenario_compacting_disk,
+    &sim_scenario_topics_anew,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
@@ -71,6 +72,9 @@ static const struct regression REGRESSIONS[] = {
     {11569, 9, "an index entry that leads to no batch takes no directory out of service"},
     {11997, 12, "a power cut after writes that found no room leaves nothing that looks like rot"},
     {23819, 13, "a topic id that cannot be written does not make its log another topic's"},
+    {22, 17, "a log that is in two directories since its topic was made anew hinders no start"},
+    {3, 17, "a directory that cannot even be made hinders no start but the first"},
+    {8, 17, "after a failed sync that its own directory could not note all is written once more"},
 };
 
 /* What a seed's process reports. */
@@ -141,6 +145,7 @@ run_seed(const struct args *args, uint64_t seed, struct result *out)
         .cleaning = scenario->cleaning,
         .busy = scenario->busy,
         .dirs = scenario->dirs,
+        .anew = scenario->anew,
         .compacting = scenario->compacting,
         .level_min = args->verbose ? DIAG_DEBUG : DIAG_ERROR};
     memset(out, 0, sizeof *out);

@@ -157,7 +157,7 @@ broker_init(struct sim_cluster *cluster, int index, const struct sim_cluster_opt
         .origin = (uint16_t)(index + 1),
         .bootstrap = broker->bootstrap,
         .commits_often = cluster_opts->cleaning,
-        .busy = cluster_opts->busy,
+        .anew = cluster_opts->anew,
         .compacted = cluster_opts->compacting,
         .bare = cluster_opts->bare};
     broker->workload = workload_new(&opts);

@@ -430,6 +430,7 @@ workload_new(const struct workload_opts *opts)
         history_keyed(workload->history);
     epochs_init(&workload->epochs, workload->history, TOPIC);
     admin_init(&workload->admin, workload->history);
+    workload->admin.anew = opts->anew;
     members_init(&workload->members, opts->env, workload->loop, opts->bootstrap, workload->history);
     workload->members.is_static = below(workload, 2) == 0;
     client_call_init(&workload->create_call, CALL_ARENA);

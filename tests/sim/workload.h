@@ -20,7 +20,7 @@ struct workload_opts {
     uint16_t origin;
     const char *bootstrap; /* kept */
     bool commits_often;
-    bool busy;      /* records are deleted too, and topics with records in them made again */
+    bool anew;      /* topics are made again under the name of one that was deleted */
     bool compacted; /* the topic, whose records have keys then */
     bool bare;      /* without admin and members */
 };
