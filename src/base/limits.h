@@ -36,6 +36,19 @@ enum {
     LIMIT_VALIDATE_FLOOR = 16 << 20,
 };
 
+/* What of it a reactor checks itself; more goes to a pool. In an eighth of a MiB of records there
+ * is work for a tenth of a millisecond, and so there is in as many records as these. */
+enum {
+    LIMIT_BRIEF_UNPACKED = 128 << 10,
+    LIMIT_BRIEF_REPACKED = 16 << 10, /* where it is compressed anew */
+    LIMIT_BRIEF_PLAIN = 2 << 20,     /* not compressed: checksums are quick */
+    LIMIT_BRIEF_RECORDS = 16384,
+    LIMIT_BRIEF_TURN =
+        1 << 20,      /* of one request with many batches, before others have their turn */
+    LIMIT_CHECKS = 4, /* that are on the pool, or done and not appended yet; see broker/check.c */
+    LIMIT_CHECK_THREADS = 2,
+};
+
 /* Connections: output that a reader has not taken yet before we stop reading its requests, and
  * requests in flight on one connection. */
 enum {

@@ -1,13 +1,16 @@
 /* broker/api_produce.c - Produce: append to each partition, answer when the acks asked for are
  * there.
  *
- * States of a request: appending -> (acks=all: parked until every append is committed, or timed
- * out)
- * -> answered. The bytes are never copied: they are validated and patched in the frame and written
+ * States of a request: appending, one partition after the other -> (acks=all: parked until every
+ * append is committed, or timed out) -> answered. What takes long to check is checked on a pool
+ * (broker/check.h), and a request of many bytes goes on in other turns; its connection is held
+ * meanwhile. The bytes are never copied: they are validated and patched in the frame and written
  * from there. Each partition succeeds or fails by itself. Threads: the request's reactor. Errors:
  * Kafka's per partition; acks=0 with any error closes the connection. */
 #include "base/assert.h"
+#include "base/limits.h"
 #include "broker/broker.h"
+#include "broker/check.h"
 #include "broker/leader_hint.h"
 #include "broker/park.h"
 #include "broker/request.h"
@@ -44,7 +47,17 @@ struct produce {
     struct produce_wait *waits;
     int32_t wait_count;
     bool failed; /* some partition has an error */
+    /* Where appending is: the partition to be done next, and what was done in this turn. */
+    enum proto_error error; /* of the request as a whole, for every partition */
+    int32_t topic_at, part_at;
+    size_t turn_bytes;
+    bool held;
+    struct broker_check *check; /* the one under way */
 };
+
+/* When it goes on: another turn of its connection, and what was checked meanwhile. */
+static void produce_turn(struct broker_req *req);
+static void produce_checked(struct broker_req *req);
 
 /* ---- answering ---- */
 
@@ -197,8 +210,50 @@ is_one_batch(struct bytes records)
            (uint64_t)load_be32(records.data + BATCH_AT_LENGTH) + BATCH_AT_LENGTH + 4 == records.len;
 }
 
-/* Appends; on success with acks=all the partition's reference goes to the list of waits. */
+/* What came of an append; with acks=all and no error the partition's reference goes to the list of
+ * waits. Takes the reference. */
 static void
+part_appended(struct produce *p, struct replica_partition *part,
+    const struct replica_append *append, enum proto_error error,
+    struct proto_produce_response_partition_produce_response *response)
+{
+    struct bytes records = {append->batches, append->len};
+
+    /* Kafka looks at the form of the request before it looks for the log. */
+    bool formless = error == PROTO_ERROR_INVALID_RECORD && !is_one_batch(records);
+    response->log_start_offset = formless ? -1 : append->log_start_offset;
+    if (error != PROTO_ERROR_NONE) {
+        part_fail(p, response, replica_partition_topic(part), error);
+        set_details(p, response, append);
+        replica_partition_unref(&part);
+        return;
+    }
+    response->base_offset = append->base_offset;
+    response->log_append_time_ms = append->log_append_time_ms;
+    if (p->msg->acks != -1) {
+        replica_partition_unref(&part);
+        return;
+    }
+    p->waits[p->wait_count++] = (struct produce_wait){
+        .part = part,
+        .response = response,
+        .end_offset = append->last_offset + 1,
+        .leader_epoch = append->leader_epoch_used,
+    };
+}
+
+static void
+hold(struct produce *p)
+{
+    if (p->held)
+        return;
+    p->held = true;
+    p->req->state = &p->park; /* which p begins with */
+    broker_req_hold(p->req);
+}
+
+/* Appends, with a reference to the partition. False: that goes on on the pool. */
+static bool
 part_append(struct produce *p, struct replica_partition *part, struct bytes records,
     struct proto_produce_response_partition_produce_response *response)
 {
@@ -210,32 +265,27 @@ part_append(struct produce *p, struct replica_partition *part, struct bytes reco
         .leader_epoch = -1,
         .arena = p->req->arena,
     };
-    enum proto_error error = replica_partition_append(part, &append);
+    bool long_elsewhere = broker_check_pool(p->req->broker) != NULL, again;
+    enum proto_error error = replica_partition_append_check(part, &append, long_elsewhere, &again);
 
-    /* Kafka looks at the form of the request before it looks for the log. */
-    bool formless = error == PROTO_ERROR_INVALID_RECORD && !is_one_batch(records);
-    response->log_start_offset = formless ? -1 : append.log_start_offset;
-    if (error != PROTO_ERROR_NONE) {
-        part_fail(p, response, replica_partition_topic(part), error);
-        set_details(p, response, &append);
-        replica_partition_unref(&part);
-        return;
+    if (again) {
+        p->check = arena_calloc(p->req->arena, 1, sizeof *p->check);
+        if (p->check != NULL) {
+            hold(p);
+            p->check->part = part;
+            p->check->append = append;
+            broker_check_start(p->check, p->req, produce_checked);
+            return false;
+        }
+        error = PROTO_ERROR_UNKNOWN_SERVER_ERROR;
     }
-    response->base_offset = append.base_offset;
-    response->log_append_time_ms = append.log_append_time_ms;
-    if (p->msg->acks != -1) {
-        replica_partition_unref(&part);
-        return;
-    }
-    p->waits[p->wait_count++] = (struct produce_wait){
-        .part = part,
-        .response = response,
-        .end_offset = append.last_offset + 1,
-        .leader_epoch = append.leader_epoch_used,
-    };
+    if (error == PROTO_ERROR_NONE)
+        error = replica_partition_append_commit(part, &append);
+    part_appended(p, part, &append, error, response);
+    return true;
 }
 
-static void
+static bool
 part_produce(struct produce *p, struct str topic, struct uuid topic_id,
     const struct proto_produce_request_partition_produce_data *data,
     struct proto_produce_response_partition_produce_response *response)
@@ -251,19 +301,19 @@ part_produce(struct produce *p, struct str topic, struct uuid topic_id,
             broker_replicas(p->req->broker), p->req->image, topic, topic_id, data->index, &part);
     if (error == PROTO_ERROR_NONE)
         error = may_append(p, topic, data->records.bytes);
-    if (error == PROTO_ERROR_NONE) {
-        part_append(p, part, data->records.bytes, response);
-        return;
-    }
+    if (error == PROTO_ERROR_NONE)
+        return part_append(p, part, data->records.bytes, response);
     replica_partition_unref(&part);
     part_fail(p, response, topic, error);
     if (what != NULL && p->req->version >= VERSION_RECORD_ERRORS)
         response->error_message = str_of(what);
+    return true;
 }
 
-static void
+/* The rest of a topic's partitions. False: goes on later. */
+static bool
 topic_produce(struct produce *p, const struct proto_produce_request_topic_produce_data *data,
-    enum proto_error request_error, struct proto_produce_response_topic_produce_response *response)
+    struct proto_produce_response_topic_produce_response *response)
 {
     struct str name = data->name;
 
@@ -271,14 +321,25 @@ topic_produce(struct produce *p, const struct proto_produce_request_topic_produc
         const struct meta_topic *topic = meta_image_topic_by_id(p->req->image, data->topic_id);
         name = topic != NULL ? topic->name : STR_NULL;
     }
-    for (int32_t i = 0; i < data->partition_data.count; i++) {
+    while (p->part_at < data->partition_data.count) {
         struct proto_produce_response_partition_produce_response *part =
-            &response->partition_responses.items[i];
-        if (request_error != PROTO_ERROR_NONE)
-            part_fail(p, part, name, request_error);
-        else
-            part_produce(p, name, data->topic_id, &data->partition_data.items[i], part);
+            &response->partition_responses.items[p->part_at];
+        const struct proto_produce_request_partition_produce_data *part_data =
+            &data->partition_data.items[p->part_at];
+        if (p->turn_bytes >= LIMIT_BRIEF_TURN) {
+            hold(p);
+            broker_req_resume_in_turn(p->req, produce_turn);
+            return false;
+        }
+        p->part_at++;
+        p->turn_bytes += part_data->records.bytes.len;
+        if (p->error != PROTO_ERROR_NONE)
+            part_fail(p, part, name, p->error);
+        else if (!part_produce(p, name, data->topic_id, part_data, part))
+            return false;
     }
+    p->part_at = 0;
+    return true;
 }
 
 /* ---- waiting ---- */
@@ -317,6 +378,8 @@ produce_wait(struct produce *p)
         broker_req_close(p->req, "out of request memory");
         return;
     }
+    if (p->held)
+        broker_req_let_go(p->req); /* all is appended: what comes next may be */
     broker_park_init(&p->park, p->req, BROKER_PARK_ALL, slots, produce_ended);
     for (int32_t i = 0; i < p->wait_count; i++)
         (void)broker_park_add(&p->park, p->waits[i].part, p->waits[i].leader_epoch,
@@ -386,11 +449,46 @@ request_error(const struct produce *p)
     return PROTO_ERROR_NONE;
 }
 
+/* Appends what is not yet, and answers or waits. */
+static void
+produce_go(struct produce *p)
+{
+    p->turn_bytes = 0;
+    for (; p->topic_at < p->msg->topic_data.count; p->topic_at++)
+        if (!topic_produce(p, &p->msg->topic_data.items[p->topic_at],
+                &p->response.responses.items[p->topic_at]))
+            return;
+    if (p->wait_count > 0)
+        produce_wait(p);
+    else
+        produce_reply(p);
+}
+
+static void
+produce_turn(struct broker_req *req)
+{
+    produce_go(CONTAINER_OF((struct broker_park *)req->state, struct produce, park));
+}
+
+/* The partition before part_at was checked on the pool. */
+static void
+produce_checked(struct broker_req *req)
+{
+    struct produce *p = CONTAINER_OF((struct broker_park *)req->state, struct produce, park);
+    struct broker_check *check = p->check;
+
+    if (check->error == PROTO_ERROR_NONE)
+        check->error = replica_partition_append_commit(check->part, &check->append);
+    broker_check_end(check);
+    part_appended(p, check->part, &check->append, check->error,
+        &p->response.responses.items[p->topic_at].partition_responses.items[p->part_at - 1]);
+    produce_go(p);
+}
+
 static void
 produce_handle(struct broker_req *req)
 {
     struct produce *p = arena_calloc(req->arena, 1, sizeof *p);
-    enum proto_error error;
 
     if (p == NULL) {
         broker_req_close(req, "out of request memory");
@@ -402,13 +500,8 @@ produce_handle(struct broker_req *req)
         broker_req_close(req, "out of request memory");
         return;
     }
-    error = request_error(p);
-    for (int32_t t = 0; t < p->msg->topic_data.count; t++)
-        topic_produce(p, &p->msg->topic_data.items[t], error, &p->response.responses.items[t]);
-    if (p->wait_count > 0)
-        produce_wait(p);
-    else
-        produce_reply(p);
+    p->error = request_error(p);
+    produce_go(p);
 }
 
 const struct broker_api broker_api_produce = {

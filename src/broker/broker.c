@@ -96,6 +96,7 @@ broker_net_handler(void)
     static const struct net_handler handler = {
         .on_open = on_open,
         .on_frame = on_frame,
+        .on_turn = broker_req_turn,
         .on_sent = broker_counters_sent,
         .on_free = on_free,
     };
@@ -221,6 +222,7 @@ broker_new(const struct broker_opts *opts, struct broker **out)
         return ERR_NOMEM;
     }
     mutex_init(&broker->mutex, MUTEX_RANK_LEAF);
+    broker_checks_init(&broker->checks, opts->check_pool);
     for (int i = 0; i < opts->loop_count; i++) {
         struct broker_reactor *reactor = &broker->reactors[i];
         reactor->broker = broker;
@@ -241,6 +243,7 @@ broker_free(struct broker **slot)
     if (broker == NULL)
         return;
     *slot = NULL;
+    broker_checks_fini(&broker->checks); /* before the memory of requests goes */
     for (int i = 0; i < broker->opts.loop_count; i++) {
         struct broker_reactor *reactor = &broker->reactors[i];
         broker_req_pools_fini(reactor);
@@ -276,6 +279,12 @@ struct pool *
 broker_read_pool(const struct broker *broker)
 {
     return broker->opts.read_pool;
+}
+
+struct pool *
+broker_check_pool(const struct broker *broker)
+{
+    return broker->opts.check_pool;
 }
 
 const struct broker_config *

@@ -38,6 +38,8 @@ struct broker_opts {
     /* Reads of what is not in memory: a pool of its own, so that flushes never queue behind them.
      * NULL: such reads block the reactor. */
     struct pool *read_pool;
+    /* Checks of appends that take long, in the background. NULL: the reactor does them. */
+    struct pool *check_pool;
     struct broker_config config;
     const struct meta_config_rules *rules;
     const struct meta_port *metadata;
@@ -62,6 +64,7 @@ void broker_publish(struct broker *broker, struct meta_image *image);
 struct env *broker_env(const struct broker *broker);
 struct pool *broker_pool(const struct broker *broker);
 struct pool *broker_read_pool(const struct broker *broker);
+struct pool *broker_check_pool(const struct broker *broker);
 const struct broker_config *broker_config(const struct broker *broker);
 const struct meta_config_rules *broker_rules(const struct broker *broker);
 struct replica_manager *broker_replicas(const struct broker *broker);

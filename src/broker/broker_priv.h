@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "broker/broker.h"
+#include "broker/check.h"
 #include "os/mutex.h"
 #include "proto/errors.h"
 
@@ -69,6 +70,7 @@ struct broker {
     struct broker_opts opts;
     struct broker_reactor *reactors;
     struct proto_errors *error_maps[BROKER_API_KEYS]; /* owned; of what is served */
+    struct broker_checks checks;
     /* under the mutex (LEAF) */
     struct mutex mutex;
     struct broker_creation *creations;
@@ -79,6 +81,8 @@ struct broker {
 struct broker_req_box *broker_req_box_get(struct broker_reactor *reactor, size_t frame_len);
 void broker_req_box_put(struct broker_req_box *box);
 void broker_req_pools_fini(struct broker_reactor *reactor);
+/* For net_handler. */
+void broker_req_turn(void *ctx, struct net_conn *conn, struct net_slot *slot);
 
 /* dispatch.c */
 void broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *slot);

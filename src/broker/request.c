@@ -31,13 +31,26 @@ arena_budget(size_t frame_len)
 }
 
 static void
-run_resume(struct loop_task *task)
+resume_now(struct broker_req *req)
 {
-    struct broker_req *req = CONTAINER_OF(task, struct broker_req, task);
     void (*resume)(struct broker_req *) = req->resume;
     ASSERT(resume != NULL);
     req->resume = NULL;
+    req->in_turn = false;
     resume(req);
+}
+
+static void
+run_resume(struct loop_task *task)
+{
+    struct broker_req *req = CONTAINER_OF(task, struct broker_req, task);
+    struct net_slot *slot = req->slot;
+    if (req->in_turn) {
+        slot->mark = req;
+        net_slot_turn(slot);
+    } else {
+        resume_now(req);
+    }
 }
 
 static void
@@ -237,6 +250,36 @@ broker_req_resume(struct broker_req *req, void (*resume)(struct broker_req *req)
     ASSERT(req->resume == NULL);
     req->resume = resume;
     loop_post(req->loop, &req->task);
+}
+
+void
+broker_req_hold(struct broker_req *req)
+{
+    net_slot_hold(req->slot);
+}
+
+void
+broker_req_let_go(struct broker_req *req)
+{
+    net_slot_release(req->slot);
+}
+
+void
+broker_req_resume_in_turn(struct broker_req *req, void (*resume)(struct broker_req *req))
+{
+    ASSERT(req->resume == NULL);
+    req->in_turn = true;
+    broker_req_resume(req, resume);
+}
+
+void
+broker_req_turn(void *ctx, struct net_conn *conn, struct net_slot *slot)
+{
+    struct broker_req *req = slot->mark;
+    (void)ctx;
+    (void)conn;
+    slot->mark = NULL;
+    resume_now(req);
 }
 
 const struct meta_image *

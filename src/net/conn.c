@@ -6,9 +6,9 @@
  *          has no socket, but lives on until the handler has ended every slot.
  * I1       The socket exists exactly in OPEN and DRAINING.
  * I2       refs = (socket) + slots + places in lists of turns + running events; freed at zero.
- * I3       Frames are taken only while slots < LIMIT_CONN_IN_FLIGHT, output is below
- *          LIMIT_CONN_OUTPUT_BYTES and LIMIT_CONN_OUTPUT_MEMORY, no throttle runs and memory is
- *          there; otherwise reading stops, and what was read already waits in `rest`. Where the
+ * I3       Frames are taken only while slots < LIMIT_CONN_IN_FLIGHT, none of them holds, output is
+ *          below LIMIT_CONN_OUTPUT_BYTES and LIMIT_CONN_OUTPUT_MEMORY, no throttle runs and memory
+ *          is there; otherwise reading stops, and what was read already waits in `rest`. Where the
  *          reactor's frames are at their limit, who has requests in flight waits for these.
  * Threads  The reactor's loop only.
  * Errors   Whatever the network or the peer does ends in net_conn_close. */
@@ -179,6 +179,7 @@ net_conn_has_room(const struct net_conn *conn)
     return conn->fsm.state == NET_CONN_OPEN && conn->slot_count < LIMIT_CONN_IN_FLIGHT &&
            conn->output_bytes < LIMIT_CONN_OUTPUT_BYTES &&
            conn->output_memory < LIMIT_CONN_OUTPUT_MEMORY && !conn->starved &&
+           conn->holder == NULL &&
            (conn->slot_count == 0 || !net_block_pool_is_full(&conn->reactor->blocks)) &&
            !loop_timer_running(&conn->throttle);
 }

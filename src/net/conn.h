@@ -27,7 +27,7 @@ struct net_slot {
      * `file` of a splice is a struct env_file *, released by the server. */
     struct writer writer;
     int64_t received_ns; /* env_now_ns when its last byte was read */
-    /* The handler's, for net_handler.on_sent: zero and NULL at first. */
+    /* The handler's, until net_handler.on_sent: zero and NULL at first. */
     int64_t answered_ns;
     void *mark;
 
@@ -49,6 +49,14 @@ void net_slot_drop(struct net_slot *slot);
 /* Closes the connection when all earlier responses have left; takes no more frames. reason is a
  * literal. Ends the slot. */
 void net_slot_close(struct net_slot *slot, const char *reason);
+
+/* The connection takes no frames until the slot ends or is released: what comes later may not
+ * overtake it. From on_frame or on_turn; one slot of a connection at a time. */
+void net_slot_hold(struct net_slot *slot);
+void net_slot_release(struct net_slot *slot);
+/* Of a slot that holds: on_turn will be called, when the connection has its turn among those that
+ * are dear to serve, or is gone. */
+void net_slot_turn(struct net_slot *slot);
 
 /* What on_open gave. */
 void *net_conn_user(const struct net_conn *conn);

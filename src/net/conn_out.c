@@ -159,6 +159,33 @@ net_conn_output_clear(struct net_conn *conn, bool pending_too)
     net_conn_unref(conn);
 }
 
+/* ---- holding the input ---- */
+
+void
+net_slot_hold(struct net_slot *slot)
+{
+    ASSERT(slot->state == SLOT_PENDING && slot->conn->holder == NULL);
+    slot->conn->holder = slot;
+}
+
+void
+net_slot_release(struct net_slot *slot)
+{
+    struct net_conn *conn = slot->conn;
+    if (conn->holder != slot)
+        return;
+    conn->holder = NULL;
+    if (!conn->serving && conn->sock != NULL)
+        net_conn_work_add(conn, NET_WORK_RESUME);
+}
+
+void
+net_slot_turn(struct net_slot *slot)
+{
+    ASSERT(slot->conn->holder == slot);
+    net_conn_work_add(slot->conn, NET_WORK_TURN);
+}
+
 /* ---- how a slot ends ---- */
 
 /* Common to all ends. The connection may be gone, then nothing remains to do. */
@@ -169,6 +196,7 @@ slot_end(struct net_slot *slot, enum slot_state state)
     ASSERT(slot->state == SLOT_PENDING);
     ASSERT_SLOW(conn->server->freeing || loop_is_current(conn->reactor->loop));
     slot->state = (int)state;
+    net_slot_release(slot);
     if (state == SLOT_READY) {
         net_count(&conn->reactor->counters.answered, 1);
         conn->output_memory += slot->writer.buf.len;

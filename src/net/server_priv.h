@@ -116,8 +116,9 @@ struct net_server {
     void *stopped_ctx;
 };
 
-/* What a connection has to do; SEND goes on with RESUME. */
-enum net_work { NET_WORK_SEND = 1, NET_WORK_READ = 2, NET_WORK_RESUME = 4 };
+/* What a connection has to do; SEND goes on with RESUME. TURN is of the slot that holds, and the
+ * only one that is also done when the socket is gone. */
+enum net_work { NET_WORK_SEND = 1, NET_WORK_READ = 2, NET_WORK_RESUME = 4, NET_WORK_TURN = 8 };
 
 enum net_conn_state { NET_CONN_OPEN, NET_CONN_DRAINING, NET_CONN_CLOSED };
 
@@ -160,8 +161,9 @@ struct net_conn {
     /* output */
     struct list slots; /* in request order, pending ones too */
     int slot_count;
-    size_t output_bytes;  /* answered and not sent */
-    size_t output_memory; /* what of that stands in memory and not in files, until all is sent */
+    struct net_slot *holder; /* no frames are taken before it ends or lets go; may be NULL */
+    size_t output_bytes;     /* answered and not sent */
+    size_t output_memory;    /* what of that stands in memory and not in files, until all is sent */
 
     /* turns: see turn.c */
     struct list flush_link, heavy_link;

@@ -115,6 +115,18 @@ charge(struct net_conn *conn)
     return ns > units ? ns : units;
 }
 
+/* Hands the slot that holds to the handler again. */
+static void
+give_turn(struct net_conn *conn)
+{
+    struct net_server *server = conn->server;
+    ASSERT(conn->holder != NULL);
+    conn->began_ns = conn->seen_ns = env_now_ns(server->env);
+    conn->spent += LIMIT_TURN_REQUEST;
+    server->opts.handler->on_turn(server->opts.ctx, conn, conn->holder);
+    conn->seen_ns = env_now_ns(server->env);
+}
+
 /* Does it now, one quantum of it; gives the units spent. */
 static int64_t
 serve(struct net_conn *conn, unsigned work, bool brief)
@@ -132,6 +144,8 @@ serve(struct net_conn *conn, unsigned work, bool brief)
     conn->spent = 0;
     conn->began_ns = conn->seen_ns = 0;
     conn->thread_ns = list_empty(&conn->reactor->heavy) ? -1 : env_thread_ns(conn->server->env);
+    if ((work & NET_WORK_TURN) != 0)
+        give_turn(conn);
     if ((work & NET_WORK_SEND) != 0)
         net_conn_flush(conn);
     if ((work & (NET_WORK_SEND | NET_WORK_RESUME)) != 0)
@@ -148,6 +162,8 @@ serve(struct net_conn *conn, unsigned work, bool brief)
     conn->serving = false;
     unsigned more = conn->work;
     conn->work = 0;
+    if ((more & NET_WORK_TURN) != 0)
+        net_conn_work_add(conn, NET_WORK_TURN);
     if (conn->sock != NULL) {
         if ((more & NET_WORK_SEND) != 0)
             net_conn_flush_soon(conn);
@@ -210,7 +226,7 @@ serve_heavy(struct net_reactor *reactor)
     struct list *node;
     while (left > 0 && (node = list_pop(&reactor->heavy)) != NULL) {
         struct net_conn *conn = LIST_ENTRY(node, struct net_conn, heavy_link);
-        if (conn->sock != NULL)
+        if (conn->sock != NULL || (conn->work & NET_WORK_TURN) != 0)
             left -= serve(conn, conn->work, false);
         net_conn_unref(conn);
     }

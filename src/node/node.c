@@ -215,6 +215,8 @@ stop_loops(struct node *node)
 static void
 free_pools(struct node *node)
 {
+    if (node->check_pool != NULL)
+        pool_free(&node->check_pool);
     if (node->read_pool != NULL)
         pool_free(&node->read_pool);
     if (node->pool != NULL)

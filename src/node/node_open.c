@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "meta/config_def.h"
 #include "node/node_priv.h"
 
@@ -203,7 +204,11 @@ make_loops(struct node *node)
                       ? (int)node_config_i64(config, "num.io.threads")
                       : POOL_THREADS;
     enum err err = pool_new(node->opts.env, "io", threads, &node->pool);
-    return err == ERR_OK ? pool_new(node->opts.env, "read", READ_THREADS, &node->read_pool) : err;
+    if (err == ERR_OK)
+        err = pool_new(node->opts.env, "read", READ_THREADS, &node->read_pool);
+    if (err == ERR_OK)
+        err = pool_new_background(node->opts.env, "check", LIMIT_CHECK_THREADS, &node->check_pool);
+    return err;
 }
 
 /* ---- metadata, replicas, coordinators, broker ---- */
@@ -333,6 +338,7 @@ open_broker(struct node *node)
         .loop_count = node->reactor_count,
         .pool = node->pool,
         .read_pool = node->read_pool,
+        .check_pool = node->check_pool,
         .config = {.node_id = node->node_id,
             .cluster_id = log_manager_cluster_id(node->logs),
             .auto_create_topics = node_config_bool(node->opts.config, "auto.create.topics.enable")},

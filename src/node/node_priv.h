@@ -53,8 +53,9 @@ struct node {
     char derived[4][32]; /* values of keys that others stand for, e.g. log.retention.ms */
     struct loop *reactors[NODE_REACTORS_MAX];
     int reactor_count;
-    struct pool *pool;      /* what blocks: flushes first of all */
-    struct pool *read_pool; /* slow reads, that flushes may not wait for */
+    struct pool *pool;       /* what blocks: flushes first of all */
+    struct pool *read_pool;  /* slow reads, that flushes may not wait for */
+    struct pool *check_pool; /* long checks of appends */
     struct log_manager *logs;
     struct node_metadata *metadata;
     struct replica_manager *replicas;

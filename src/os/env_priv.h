@@ -28,7 +28,8 @@ struct env_ops {
     enum err (*disk_space)(struct env *env, const char *path, int64_t *total, int64_t *usable);
 
     enum err (*loop_new)(struct env *env, const char *name, struct loop **out);
-    enum err (*pool_new)(struct env *env, const char *name, int threads, struct pool **out);
+    enum err (*pool_new)(
+        struct env *env, const char *name, int threads, bool background, struct pool **out);
     enum err (*resolve)(struct env *env, struct str host, uint16_t port, struct sock_addr *out,
         int max, int *count);
 };
@@ -79,7 +80,8 @@ enum err file_real_list_dir(
 enum err file_real_lock(struct env *env, const char *path, struct env_file **out);
 enum err file_real_disk_space(struct env *env, const char *path, int64_t *total, int64_t *usable);
 enum err loop_real_new(struct env *env, const char *name, struct loop **out);
-enum err pool_real_new(struct env *env, const char *name, int threads, struct pool **out);
+enum err pool_real_new(
+    struct env *env, const char *name, int threads, bool background, struct pool **out);
 enum err addr_real_resolve(
     struct env *env, struct str host, uint16_t port, struct sock_addr *out, int max, int *count);
 

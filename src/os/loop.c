@@ -348,7 +348,14 @@ enum err
 pool_new(struct env *env, const char *name, int threads, struct pool **out)
 {
     ASSERT(threads > 0);
-    return env->ops->pool_new(env, name, threads, out);
+    return env->ops->pool_new(env, name, threads, false, out);
+}
+
+enum err
+pool_new_background(struct env *env, const char *name, int threads, struct pool **out)
+{
+    ASSERT(threads > 0);
+    return env->ops->pool_new(env, name, threads, true, out);
 }
 
 void

@@ -165,7 +165,7 @@ void sock_peer(const struct sock *sock, struct sock_addr *out);
 /* Detaches and closes; nulls. No callback comes afterwards. */
 void sock_close(struct sock **sock);
 
-/* ---- the I/O pool: what may block on the disk ---- */
+/* ---- pools: what may block on the disk, or computes for long ---- */
 
 struct pool;
 
@@ -175,6 +175,10 @@ struct pool_work {
 };
 
 MUST_USE enum err pool_new(struct env *env, const char *name, int threads, struct pool **out);
+/* Of work that computes for long: its threads give way to all others of the process, and of the
+ * machine. Such work holds no lock while it runs long. */
+MUST_USE enum err pool_new_background(
+    struct env *env, const char *name, int threads, struct pool **out);
 /* Any thread. Work of one pool may run in any order and side by side. */
 void pool_submit(struct pool *pool, struct pool_work *work);
 /* Waits for all work that was submitted (simulator: runs it), then frees. */

@@ -6,11 +6,16 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "os/env_priv.h"
 #include "os/loop_priv.h"
+
+/* A third of the share of a thread with 0, and such a thread that wakes up goes first. */
+enum { BACKGROUND_NICE = 5 };
 
 struct pool_real {
     struct pool pool;
@@ -20,6 +25,7 @@ struct pool_real {
     int queued;
     int idle; /* threads that wait */
     bool closing;
+    bool background;
     int thread_count;
     int thread_max;
     char name[LOOP_NAME_SIZE];
@@ -30,6 +36,8 @@ static void *
 pool_real_thread(void *arg)
 {
     struct pool_real *real = arg;
+    if (real->background) /* of this thread alone, in Linux; without it the work is done as well */
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
     pthread_mutex_lock(&real->lock);
     for (;;) {
         struct list *at = list_pop(&real->queue);
@@ -110,7 +118,7 @@ static const struct pool_ops pool_real_ops = {
 };
 
 enum err
-pool_real_new(struct env *env, const char *name, int threads, struct pool **out)
+pool_real_new(struct env *env, const char *name, int threads, bool background, struct pool **out)
 {
     (void)env;
     struct pool_real *real =
@@ -122,6 +130,7 @@ pool_real_new(struct env *env, const char *name, int threads, struct pool **out)
     pthread_cond_init(&real->some, NULL);
     list_init(&real->queue);
     real->thread_max = threads;
+    real->background = background;
     snprintf(real->name, sizeof real->name, "%s", name);
     int r = pool_real_grow(real);
     if (r != 0) {

@@ -235,10 +235,11 @@ static const struct pool_ops sim_pool_ops = {
 };
 
 enum err
-sim_pool_new(struct env *base, const char *name, int threads, struct pool **out)
+sim_pool_new(struct env *base, const char *name, int threads, bool background, struct pool **out)
 {
     struct sim_env *env = (struct sim_env *)base;
     (void)name;
+    (void)background; /* work takes no time here */
     if (env->dead)
         return ERR_FAILED;
     int workers = threads < POOL_SLOTS_MAX ? threads : POOL_SLOTS_MAX;

@@ -206,7 +206,8 @@ struct sim_loop {
 };
 
 enum err sim_loop_new(struct env *env, const char *name, struct loop **out);
-enum err sim_pool_new(struct env *env, const char *name, int threads, struct pool **out);
+enum err sim_pool_new(
+    struct env *env, const char *name, int threads, bool background, struct pool **out);
 /* Inside a pool's work that holds no lock: time passes and others run before it returns; the env
  * may be dead then. Elsewhere nothing. */
 void sim_pool_wait(struct sim_env *env);

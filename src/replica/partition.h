@@ -122,12 +122,25 @@ struct replica_append {
     const char *what; /* why it was refused; static text, NULL when there is nothing to add */
     struct replica_record_error *record_errors; /* in the arena */
     int32_t record_error_count;
+    /* replica's, between the checks and the commit */
+    struct log_append_opts opts;
+    struct log_validate_result checked;
 };
 /* Appends to the leader's log and sees to it that it is flushed (log.ack.flush). The answer to
  * acks=all is due when a waiter for HW >= last_offset + 1 ends. Waiters woken by the append (no
  * flush needed) are called before this returns. */
 MUST_USE enum proto_error replica_partition_append(
     struct replica_partition *part, struct replica_append *append);
+
+/* The same in two steps, for reactors. The checks have no effect, take no lock while they run long
+ * (unpacking, checksums), and so may run anywhere. An error is the end of the append; without one a
+ * commit or a drop must follow, on any thread. brief: *again is set, with nothing done, when they
+ * would take longer than a reactor should (LIMIT_BRIEF_*): then not brief, on a pool. */
+MUST_USE enum proto_error replica_partition_append_check(
+    struct replica_partition *part, struct replica_append *append, bool brief, bool *again);
+MUST_USE enum proto_error replica_partition_append_commit(
+    struct replica_partition *part, struct replica_append *append);
+void replica_partition_append_drop(struct replica_partition *part, struct replica_append *append);
 
 /* ---- reading ---- */
 

@@ -98,16 +98,16 @@ hides_log_start(enum log_reject reject)
            reject == LOG_REJECT_RECORD_LIST_TOO_LARGE;
 }
 
-struct append_run {
-    struct log_append_opts opts;
-    struct log_validate_result checked;
+/* What follows from a commit, once the lock is free. */
+struct append_ends {
     struct list woken, failed;
     bool down;
     enum err err;
 };
 
 static enum proto_error
-append_locked(struct replica_partition *part, struct replica_append *append, struct append_run *run)
+append_locked(
+    struct replica_partition *part, struct replica_append *append, struct append_ends *ends)
 {
     struct log_append_result result;
     enum proto_error error = may_append(part, append);
@@ -115,10 +115,10 @@ append_locked(struct replica_partition *part, struct replica_append *append, str
     if (error != PROTO_ERROR_NONE)
         return error;
     append->log_start_offset = log_start_offset(part->log);
-    run->opts.leader_epoch = part->leader_epoch;
-    run->err = log_append_checked(part->log, &run->checked, &run->opts, &result);
-    if (run->err != ERR_OK)
-        return append_failed(part, run->err, &run->down, &run->failed);
+    append->opts.leader_epoch = part->leader_epoch;
+    ends->err = log_append_checked(part->log, &append->checked, &append->opts, &result);
+    if (ends->err != ERR_OK)
+        return append_failed(part, ends->err, &ends->down, &ends->failed);
     error = reject_error(result.reject);
     if (error != PROTO_ERROR_NONE) {
         keep_details(part, append, result.what, result.errors, result.error_count);
@@ -130,12 +130,13 @@ append_locked(struct replica_partition *part, struct replica_append *append, str
     append->log_append_time_ms = result.log_append_ms;
     append->leader_epoch_used = part->leader_epoch;
     append->duplicate = result.reject == LOG_REJECT_DUPLICATE;
+    part->traffic.produces++;
     if (append->duplicate)
         return PROTO_ERROR_NONE;
     part->traffic.messages_in += (uint64_t)(result.last_offset - result.first_offset + 1);
     part->traffic.bytes_in += append->len;
     replica_flush_appended(part, append->acks == -1);
-    replica_partition_advance(part, &run->woken);
+    replica_partition_advance(part, &ends->woken);
     return PROTO_ERROR_NONE;
 }
 
@@ -147,7 +148,6 @@ append_prepare(
     enum proto_error error;
 
     mutex_lock(&part->mutex);
-    part->traffic.produces++;
     error = may_append(part, append);
     if (error == PROTO_ERROR_NONE)
         *config = log_get_config(part->log);
@@ -157,41 +157,12 @@ append_prepare(
     return error;
 }
 
-static enum proto_error
-append_run(struct replica_partition *part, struct replica_append *append, struct append_run *run)
-{
-    struct log_config config;
-    enum proto_error error = append_prepare(part, append, &config);
-    enum err err;
-
-    if (error != PROTO_ERROR_NONE)
-        return error;
-    err = log_append_check(&config, env_wall_ms(part->shared->env), append->batches, append->len,
-        &run->opts, &run->checked);
-    if (err != ERR_OK)
-        return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
-    if (run->checked.reject != LOG_REJECT_NONE) {
-        keep_details(
-            part, append, run->checked.what, run->checked.errors, run->checked.error_count);
-        if (hides_log_start(run->checked.reject))
-            append->log_start_offset = -1;
-        return reject_error(run->checked.reject);
-    }
-    mutex_lock(&part->mutex);
-    error = append_locked(part, append, run);
-    mutex_unlock(&part->mutex);
-    replica_waiters_fire(&run->woken, REPLICA_WAKE_REACHED);
-    replica_waiters_fire(&run->failed, REPLICA_WAKE_FAILED);
-    if (run->down)
-        replica_partition_report(part, run->err);
-    return error;
-}
-
 /* As Kafka's metrics cut it: what is the client's or the cluster's daily business is no failure. */
 static void
 count_refusal(struct replica_partition *part, size_t len, enum proto_error error)
 {
     mutex_lock(&part->mutex);
+    part->traffic.produces++;
     switch ((int)error) {
     case PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION:
     case PROTO_ERROR_NOT_LEADER_OR_FOLLOWER:
@@ -204,17 +175,10 @@ count_refusal(struct replica_partition *part, size_t len, enum proto_error error
     mutex_unlock(&part->mutex);
 }
 
-enum proto_error
-replica_partition_append(struct replica_partition *part, struct replica_append *append)
+static void
+append_begin(struct replica_append *append)
 {
     bool coordinator = append->origin == REPLICA_ORIGIN_COORDINATOR;
-    struct append_run run = {.opts = {
-                                 .origin = coordinator ? LOG_ORIGIN_COORDINATOR : LOG_ORIGIN_CLIENT,
-                                 .batches_many = coordinator,
-                                 .txn_version = PRODUCER_TXN_UNKNOWN,
-                                 .sequence_lowest = -1,
-                             }};
-    enum proto_error error;
 
     append->base_offset = -1;
     append->last_offset = -1;
@@ -225,14 +189,92 @@ replica_partition_append(struct replica_partition *part, struct replica_append *
     append->what = NULL;
     append->record_errors = NULL;
     append->record_error_count = 0;
-    list_init(&run.woken);
-    list_init(&run.failed);
-    run.opts.validator = replica_validators_take(&part->shared->validators);
-    if (run.opts.validator == NULL)
+    append->opts = (struct log_append_opts){
+        .origin = coordinator ? LOG_ORIGIN_COORDINATOR : LOG_ORIGIN_CLIENT,
+        .batches_many = coordinator,
+        .txn_version = PRODUCER_TXN_UNKNOWN,
+        .sequence_lowest = -1,
+    };
+}
+
+/* With the validator in append->opts, which it uses. */
+static enum proto_error
+append_check(struct replica_partition *part, struct replica_append *append, bool *again)
+{
+    struct log_config config;
+    struct log_validate_result *checked = &append->checked;
+    enum proto_error error = append_prepare(part, append, &config);
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    enum err err = log_append_check(&config, env_wall_ms(part->shared->env), append->batches,
+        append->len, &append->opts, checked);
+    *again = err == ERR_AGAIN;
+    if (err != ERR_OK)
+        return *again ? PROTO_ERROR_NONE : PROTO_ERROR_UNKNOWN_SERVER_ERROR;
+    if (checked->reject == LOG_REJECT_NONE)
+        return PROTO_ERROR_NONE;
+    keep_details(part, append, checked->what, checked->errors, checked->error_count);
+    if (hides_log_start(checked->reject))
+        append->log_start_offset = -1;
+    return reject_error(checked->reject);
+}
+
+enum proto_error
+replica_partition_append_check(
+    struct replica_partition *part, struct replica_append *append, bool brief, bool *again)
+{
+    enum proto_error error;
+
+    append_begin(append);
+    append->opts.brief = brief;
+    *again = false;
+    append->opts.validator = replica_validators_take(&part->shared->validators);
+    if (append->opts.validator == NULL)
         return PROTO_ERROR_UNKNOWN_SERVER_ERROR;
-    error = append_run(part, append, &run);
-    replica_validators_give(&part->shared->validators, run.opts.validator);
+    error = append_check(part, append, again);
+    if (error != PROTO_ERROR_NONE || *again || !append->checked.rebuilt)
+        replica_partition_append_drop(part, append); /* the bytes are the caller's */
     if (error != PROTO_ERROR_NONE)
         count_refusal(part, append->len, error);
     return error;
+}
+
+void
+replica_partition_append_drop(struct replica_partition *part, struct replica_append *append)
+{
+    if (append->opts.validator != NULL)
+        replica_validators_give(&part->shared->validators, append->opts.validator);
+    append->opts.validator = NULL;
+}
+
+enum proto_error
+replica_partition_append_commit(struct replica_partition *part, struct replica_append *append)
+{
+    struct append_ends ends = {.down = false};
+    enum proto_error error;
+
+    list_init(&ends.woken);
+    list_init(&ends.failed);
+    mutex_lock(&part->mutex);
+    error = append_locked(part, append, &ends);
+    mutex_unlock(&part->mutex);
+    replica_partition_append_drop(part, append);
+    replica_waiters_fire(&ends.woken, REPLICA_WAKE_REACHED);
+    replica_waiters_fire(&ends.failed, REPLICA_WAKE_FAILED);
+    if (ends.down)
+        replica_partition_report(part, ends.err);
+    if (error != PROTO_ERROR_NONE)
+        count_refusal(part, append->len, error);
+    return error;
+}
+
+enum proto_error
+replica_partition_append(struct replica_partition *part, struct replica_append *append)
+{
+    bool again;
+    enum proto_error error = replica_partition_append_check(part, append, false, &again);
+
+    ASSERT(!again);
+    return error == PROTO_ERROR_NONE ? replica_partition_append_commit(part, append) : error;
 }

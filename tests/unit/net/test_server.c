@@ -154,7 +154,11 @@ on_sent(void *ctx, const struct net_slot *slot, int64_t sending_ns, int64_t sent
     atomic_fetch_add(&f->sent, 1);
 }
 
-static const struct net_handler handler = {on_open, on_frame, on_close, on_free, on_sent};
+static const struct net_handler handler = {.on_open = on_open,
+    .on_frame = on_frame,
+    .on_close = on_close,
+    .on_free = on_free,
+    .on_sent = on_sent};
 
 /* Not on a stack: its threads go on when a test fails and is left. */
 static struct fixture *

@@ -92,7 +92,8 @@ on_free(void *ctx, void *user)
     f->freed++;
 }
 
-static const struct net_handler handler = {on_open, on_frame, NULL, on_free};
+static const struct net_handler handler = {
+    .on_open = on_open, .on_frame = on_frame, .on_free = on_free};
 
 /* ---- clients ---- */
 

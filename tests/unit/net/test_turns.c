@@ -27,6 +27,10 @@ struct peer {
     uint32_t since_request; /* f->since when its last request came to the handler ... */
     uint32_t since_answer;  /* ... and when its last answer left */
     struct net_slot *parked;
+    struct net_slot *held; /* from its H to its turn; ended by the test, or in its turn */
+    uint32_t turns;        /* on_turn came so often ... */
+    uint32_t since_turn;   /* ... f->since when it came last */
+    uint32_t turns_more;   /* it asks for so many again before it answers */
 };
 
 struct fixture {
@@ -308,6 +312,10 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
     switch (slot->frame[0]) {
     case 'N': net_slot_drop(slot); return;
     case 'P': peer->parked = slot; return;
+    case 'H':
+        net_slot_hold(slot);
+        peer->held = slot;
+        return;
     case 'T': net_conn_throttle(conn, 300); break;
     case 'W': /* stands still: a lock of somebody else's */ pass_ms(f, 10); break;
     case 'U': /* works for as long */
@@ -322,6 +330,26 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
         return;
     default: break;
     }
+    writer_raw(&slot->writer, slot->frame, slot->frame_len);
+    reply(f, slot);
+}
+
+static void
+on_turn(void *ctx, struct net_conn *conn, struct net_slot *slot)
+{
+    struct fixture *f = ctx;
+    struct peer *peer = net_conn_user(conn);
+    assert_ptr_equal(slot, peer->held);
+    assert_ptr_equal(slot->conn, conn);
+    peer->turns++;
+    peer->since_turn = f->since;
+    pass_ms(f, 2); /* a slice, and more */
+    if (peer->turns_more > 0) {
+        peer->turns_more--;
+        net_slot_turn(slot);
+        return;
+    }
+    peer->held = NULL;
     writer_raw(&slot->writer, slot->frame, slot->frame_len);
     reply(f, slot);
 }
@@ -347,7 +375,11 @@ on_sent(void *ctx, const struct net_slot *slot, int64_t sending_ns, int64_t sent
     peer->since_answer = f->since;
 }
 
-static const struct net_handler handler = {on_open, on_frame, on_close, NULL, on_sent};
+static const struct net_handler handler = {.on_open = on_open,
+    .on_frame = on_frame,
+    .on_turn = on_turn,
+    .on_close = on_close,
+    .on_sent = on_sent};
 
 static struct fixture *
 fixture_start(struct net_server_opts opts)
@@ -440,6 +472,95 @@ a_light_connection_waits_for_one_slice_of_the_heavy(void **state)
         assert_int_equal(light->answers, after + 1);
         assert_int_equal(light->since_answer, light->since_request + 1); /* its own only */
     }
+    fixture_end(f);
+}
+
+/* What came behind a request that holds is not taken before that ends, or lets go. */
+static void
+nothing_overtakes_a_slot_that_holds(void **state)
+{
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    (void)state;
+    struct peer *peer = dial(f);
+    put_frame(peer, "H", 1);
+    put_many(peer, 2);
+    turns(f, 5);
+    assert_int_equal(peer->frames, 1);
+    put_many(peer, 1); /* and what comes later is not even read */
+    turns(f, 5);
+    assert_int_equal(peer->frames, 1);
+    assert_int_equal(peer->in_len - peer->in_at, 6);
+    struct net_slot *slot = peer->held;
+    net_slot_release(slot);
+    net_slot_release(slot); /* is nothing */
+    turns(f, 5);
+    assert_int_equal(peer->frames, 4);
+    assert_int_equal(peer->answers, 0); /* in order: behind the first */
+    net_slot_drop(slot);
+    turns(f, 5);
+    assert_int_equal(peer->answers, 3);
+    /* An end lets go as well. */
+    put_frame(peer, "H", 1);
+    put_many(peer, 1);
+    turns(f, 5);
+    assert_int_equal(peer->frames, 5);
+    net_slot_drop(peer->held);
+    turns(f, 5);
+    assert_int_equal(peer->frames, 6);
+    assert_int_equal(peer->answers, 4);
+    fixture_end(f);
+}
+
+/* However often it asks: a turn of the others lies between, and a light one is served first. */
+static void
+a_slot_that_holds_takes_turns_with_the_heavy(void **state)
+{
+    enum { HEAVY = 4, MORE = 10 };
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    (void)state;
+    struct peer *light = dial(f), *peer = dial(f);
+    put_many(light, 1);
+    turns(f, 3);
+    put_frame(peer, "H", 1);
+    turns(f, 3);
+    assert_non_null(peer->held);
+    dial_heavy(f, HEAVY);
+    peer->turns_more = MORE;
+    net_slot_turn(peer->held);
+    while (peer->turns == 0)
+        turn(f);
+    for (uint32_t i = 1; i <= MORE; i++) {
+        uint32_t before = peer->since_turn;
+        while (peer->turns == i)
+            turn(f);
+        assert_true(peer->since_turn > before); /* the others were served */
+    }
+    assert_null(peer->held);
+    put_frame(light, "Ex", 2);
+    f->since = 0;
+    turns(f, 1);
+    assert_int_equal(light->frames, 2);
+    while (peer->answers == 0)
+        turn(f);
+    fixture_end(f);
+}
+
+/* Its handler waits for it, whatever became of the connection. */
+static void
+a_slot_that_holds_has_its_turn_when_the_peer_is_gone(void **state)
+{
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    (void)state;
+    struct peer *peer = dial(f);
+    put_frame(peer, "H", 1);
+    turns(f, 3);
+    net_conn_close(peer->held->conn, "of the test");
+    assert_true(peer->closed);
+    peer->turns_more = 3;
+    net_slot_turn(peer->held);
+    turns(f, 5);
+    assert_int_equal(peer->turns, 4);
+    assert_null(peer->held);
     fixture_end(f);
 }
 
@@ -685,6 +806,9 @@ stop_waits_for_requests_in_flight_until_its_time(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(a_light_connection_waits_for_one_slice_of_the_heavy),
+    cmocka_unit_test(nothing_overtakes_a_slot_that_holds),
+    cmocka_unit_test(a_slot_that_holds_takes_turns_with_the_heavy),
+    cmocka_unit_test(a_slot_that_holds_has_its_turn_when_the_peer_is_gone),
     cmocka_unit_test(new_connections_wait_among_the_heavy),
     cmocka_unit_test(a_light_connection_that_had_to_wait_stays_light),
     cmocka_unit_test(heavy_connections_take_turns),
