@@ -45,12 +45,9 @@ run_resume(struct loop_task *task)
 {
     struct broker_req *req = CONTAINER_OF(task, struct broker_req, task);
     struct net_slot *slot = req->slot;
-    if (req->in_turn) {
-        slot->mark = req;
-        net_slot_turn(slot);
-    } else {
+    slot->mark = req;
+    if (!net_slot_waits(slot, req->in_turn))
         resume_now(req);
-    }
 }
 
 static void

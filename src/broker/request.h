@@ -64,13 +64,12 @@ void broker_req_close(struct broker_req *req, const char *reason);
 /* Any thread: runs resume(req) on the request's reactor. At most one pending at a time. If the
  * connection is gone by then resume still runs; its reply is dropped. */
 void broker_req_resume(struct broker_req *req, void (*resume)(struct broker_req *req));
+/* The same for what is dear: never before the connection has its turn among those that are. */
+void broker_req_resume_in_turn(struct broker_req *req, void (*resume)(struct broker_req *req));
 
 /* The connection's later requests wait until this one ends or lets go (net_slot_hold). Reactor. */
 void broker_req_hold(struct broker_req *req);
 void broker_req_let_go(struct broker_req *req);
-/* As broker_req_resume, of a request that holds its connection: runs when that has its turn among
- * those that are dear to serve. */
-void broker_req_resume_in_turn(struct broker_req *req, void (*resume)(struct broker_req *req));
 
 /* From now on the request counts as one of another key of broker_stats_add. Before it waits or
  * ends.

@@ -63,6 +63,7 @@ net_conn_open(struct loop_task *hand_over)
     list_init(&conn->starved_link);
     list_init(&conn->flush_link);
     list_init(&conn->heavy_link);
+    list_init(&conn->turns);
     conn->debt_ms = loop_now_ms(reactor->loop);
     loop_timer_init(&conn->throttle, reactor->loop, throttle_over);
     conn->frame_size_max = server->opts.frame_size_max;

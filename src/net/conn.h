@@ -33,6 +33,7 @@ struct net_slot {
 
     /* private to net/ */
     struct list link;
+    struct list turn_link; /* conn->turns */
     struct net_block *block;
     int state;
     size_t buf_at;      /* sent so far of writer.buf */
@@ -54,9 +55,10 @@ void net_slot_close(struct net_slot *slot, const char *reason);
  * overtake it. From on_frame or on_turn; one slot of a connection at a time. */
 void net_slot_hold(struct net_slot *slot);
 void net_slot_release(struct net_slot *slot);
-/* Of a slot that holds: on_turn will be called, when the connection has its turn among those that
- * are dear to serve, or is gone. */
-void net_slot_turn(struct net_slot *slot);
+/* Whoever goes on with a slot later asks first. True: on_turn will be called, when the connection
+ * has its turn among those that are dear to serve, or is gone; at most one is pending for a slot.
+ * False: the connection is a light one, go on now; never when what comes is `dear` itself. */
+bool net_slot_waits(struct net_slot *slot, bool dear);
 
 /* What on_open gave. */
 void *net_conn_user(const struct net_conn *conn);

@@ -53,6 +53,7 @@ net_slot_new(struct net_conn *conn)
         if (slot == NULL)
             return NULL;
         list_init(&slot->link);
+        list_init(&slot->turn_link);
         slot_writer_init(&slot->writer);
     }
     slot->state = SLOT_PENDING;
@@ -119,6 +120,7 @@ net_slot_recycle(struct net_slot *slot)
         conn->output_memory -= slot->writer.buf.len;
     }
     list_remove(&slot->link);
+    list_remove(&slot->turn_link); /* still there when the server is freed by force */
     conn->slot_count--;
     ASSERT(conn->slot_count >= 0);
     slot_frame_release(slot);
@@ -179,11 +181,16 @@ net_slot_release(struct net_slot *slot)
         net_conn_work_add(conn, NET_WORK_RESUME);
 }
 
-void
-net_slot_turn(struct net_slot *slot)
+bool
+net_slot_waits(struct net_slot *slot, bool dear)
 {
-    ASSERT(slot->conn->holder == slot);
-    net_conn_work_add(slot->conn, NET_WORK_TURN);
+    struct net_conn *conn = slot->conn;
+    ASSERT(slot->state == SLOT_PENDING && list_empty(&slot->turn_link));
+    if (!dear && (conn->sock == NULL || !net_conn_must_wait(conn)))
+        return false;
+    list_push(&conn->turns, &slot->turn_link);
+    net_conn_work_add(conn, NET_WORK_TURN);
+    return true;
 }
 
 /* ---- how a slot ends ---- */

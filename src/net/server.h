@@ -18,7 +18,7 @@ struct net_handler {
     bool (*on_open)(void *ctx, struct net_conn *conn, void **user);
     /* One whole frame. The handler ends the slot, now or later. */
     void (*on_frame)(void *ctx, struct net_conn *conn, struct net_slot *slot);
-    /* After net_slot_turn. May be NULL when that is not used. */
+    /* After net_slot_waits. May be NULL when that is not used. */
     void (*on_turn)(void *ctx, struct net_conn *conn, struct net_slot *slot);
     /* The socket is gone; pending slots are still to be ended. May be NULL. */
     void (*on_close)(void *ctx, struct net_conn *conn);

@@ -116,7 +116,7 @@ struct net_server {
     void *stopped_ctx;
 };
 
-/* What a connection has to do; SEND goes on with RESUME. TURN is of the slot that holds, and the
+/* What a connection has to do; SEND goes on with RESUME. TURN is what waits in `turns`, and the
  * only one that is also done when the socket is gone. */
 enum net_work { NET_WORK_SEND = 1, NET_WORK_READ = 2, NET_WORK_RESUME = 4, NET_WORK_TURN = 8 };
 
@@ -166,6 +166,7 @@ struct net_conn {
     size_t output_memory;    /* what of that stands in memory and not in files, until all is sent */
 
     /* turns: see turn.c */
+    struct list turns; /* slots that on_turn is to be called for, in order */
     struct list flush_link, heavy_link;
     unsigned work; /* of enum net_work */
     bool serving, brief;
@@ -212,6 +213,8 @@ void net_conn_readable(void *ctx);
 void net_conn_writable(void *ctx);
 /* The quantum of the service being given is spent: it goes on in another turn. */
 bool net_conn_turn_is_over(const struct net_conn *conn);
+/* It is to wait behind the heavy: it is one, or has work there already. */
+bool net_conn_must_wait(struct net_conn *conn);
 /* To be done among the heavy, in order. */
 void net_conn_work_add(struct net_conn *conn, unsigned work);
 /* Answers are there to be sent. */

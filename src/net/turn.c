@@ -67,9 +67,8 @@ net_conn_work_add(struct net_conn *conn, unsigned work)
     turn_soon(reactor);
 }
 
-/* Behind the heavy: it is one, or has work there already. */
-static bool
-must_wait(struct net_conn *conn)
+bool
+net_conn_must_wait(struct net_conn *conn)
 {
     return !list_empty(&conn->heavy_link) || !is_light(conn);
 }
@@ -80,7 +79,7 @@ net_conn_flush_soon(struct net_conn *conn)
     struct net_reactor *reactor = conn->reactor;
     if (conn->blocked || !list_empty(&conn->flush_link))
         return;
-    if (conn->serving || must_wait(conn)) {
+    if (conn->serving || net_conn_must_wait(conn)) {
         net_conn_work_add(conn, NET_WORK_SEND);
         return;
     }
@@ -115,16 +114,24 @@ charge(struct net_conn *conn)
     return ns > units ? ns : units;
 }
 
-/* Hands the slot that holds to the handler again. */
+/* Hands slots that wait to the handler again, a quantum of them. */
 static void
-give_turn(struct net_conn *conn)
+give_turns(struct net_conn *conn)
 {
     struct net_server *server = conn->server;
-    ASSERT(conn->holder != NULL);
-    conn->began_ns = conn->seen_ns = env_now_ns(server->env);
-    conn->spent += LIMIT_TURN_REQUEST;
-    server->opts.handler->on_turn(server->opts.ctx, conn, conn->holder);
-    conn->seen_ns = env_now_ns(server->env);
+    struct list *node;
+    if (conn->began_ns == 0)
+        conn->began_ns = conn->seen_ns = env_now_ns(server->env);
+    while (!net_conn_turn_is_over(conn) && (node = list_pop(&conn->turns)) != NULL) {
+        struct net_slot *slot = LIST_ENTRY(node, struct net_slot, turn_link);
+        bool dear = slot == conn->holder;
+        conn->spent += LIMIT_TURN_REQUEST;
+        server->opts.handler->on_turn(server->opts.ctx, conn, slot);
+        if (dear) /* what it did may not show in an answer */
+            conn->seen_ns = env_now_ns(server->env);
+    }
+    if (!list_empty(&conn->turns))
+        conn->work |= NET_WORK_TURN;
 }
 
 /* Does it now, one quantum of it; gives the units spent. */
@@ -145,7 +152,7 @@ serve(struct net_conn *conn, unsigned work, bool brief)
     conn->began_ns = conn->seen_ns = 0;
     conn->thread_ns = list_empty(&conn->reactor->heavy) ? -1 : env_thread_ns(conn->server->env);
     if ((work & NET_WORK_TURN) != 0)
-        give_turn(conn);
+        give_turns(conn);
     if ((work & NET_WORK_SEND) != 0)
         net_conn_flush(conn);
     if ((work & (NET_WORK_SEND | NET_WORK_RESUME)) != 0)
@@ -185,7 +192,7 @@ void
 net_conn_readable(void *ctx)
 {
     struct net_conn *conn = ctx;
-    if (!conn->known || must_wait(conn)) {
+    if (!conn->known || net_conn_must_wait(conn)) {
         net_conn_work_add(conn, NET_WORK_READ);
         return;
     }
@@ -197,7 +204,7 @@ void
 net_conn_writable(void *ctx)
 {
     struct net_conn *conn = ctx;
-    if (must_wait(conn))
+    if (net_conn_must_wait(conn))
         net_conn_work_add(conn, NET_WORK_SEND);
     else
         serve(conn, NET_WORK_SEND, true);

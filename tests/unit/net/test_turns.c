@@ -346,7 +346,7 @@ on_turn(void *ctx, struct net_conn *conn, struct net_slot *slot)
     pass_ms(f, 2); /* a slice, and more */
     if (peer->turns_more > 0) {
         peer->turns_more--;
-        net_slot_turn(slot);
+        assert_true(net_slot_waits(slot, true));
         return;
     }
     peer->held = NULL;
@@ -526,7 +526,7 @@ a_slot_that_holds_takes_turns_with_the_heavy(void **state)
     assert_non_null(peer->held);
     dial_heavy(f, HEAVY);
     peer->turns_more = MORE;
-    net_slot_turn(peer->held);
+    assert_true(net_slot_waits(peer->held, true));
     while (peer->turns == 0)
         turn(f);
     for (uint32_t i = 1; i <= MORE; i++) {
@@ -557,10 +557,34 @@ a_slot_that_holds_has_its_turn_when_the_peer_is_gone(void **state)
     net_conn_close(peer->held->conn, "of the test");
     assert_true(peer->closed);
     peer->turns_more = 3;
-    net_slot_turn(peer->held);
+    assert_true(net_slot_waits(peer->held, true));
     turns(f, 5);
     assert_int_equal(peer->turns, 4);
     assert_null(peer->held);
+    fixture_end(f);
+}
+
+/* A hundred requests of it that can go on at once: a light one does not wait for all of them. */
+static void
+what_goes_on_later_waits_among_the_heavy(void **state)
+{
+    struct fixture *f = fixture_start((struct net_server_opts){0});
+    (void)state;
+    struct peer *light = dial(f), *heavy = dial(f);
+    put_many(light, 1);
+    put_frame(heavy, "H", 1);
+    turns(f, 3);
+    assert_false(net_slot_waits(heavy->held, false)); /* it asked for little */
+    net_slot_release(heavy->held);
+    put_many(heavy, 1000);
+    heavy->endless = true;
+    turns(f, 20);
+    struct net_slot *slot = heavy->held;
+    assert_true(net_slot_waits(slot, false));
+    assert_int_equal(heavy->turns, 0);
+    heavy->endless = false;
+    turns(f, 20);
+    assert_int_equal(heavy->turns, 1);
     fixture_end(f);
 }
 
@@ -809,6 +833,7 @@ TEST_MAIN(cmocka_unit_test(a_light_connection_waits_for_one_slice_of_the_heavy),
     cmocka_unit_test(nothing_overtakes_a_slot_that_holds),
     cmocka_unit_test(a_slot_that_holds_takes_turns_with_the_heavy),
     cmocka_unit_test(a_slot_that_holds_has_its_turn_when_the_peer_is_gone),
+    cmocka_unit_test(what_goes_on_later_waits_among_the_heavy),
     cmocka_unit_test(new_connections_wait_among_the_heavy),
     cmocka_unit_test(a_light_connection_that_had_to_wait_stays_light),
     cmocka_unit_test(heavy_connections_take_turns),
