@@ -1,11 +1,12 @@
 /* The broker's frame: its reactors' view of the metadata, its connections' peers, and topics made
  * in the background.
  *
- * I1       A reactor's image is referenced; it is replaced only between events of its loop.
- * I2       image_posted says that image_task is in the reactor's mailbox; image_next is then what
- *          it will take, the latest of those published since.
- * I3       A topic is in `creations` exactly while its request is with the metadata side.
- * Threads  As said at each function. */
+ * I1       A reactor's image is referenced; it is replaced only between requests.
+ * I2       image_posted says that image_task is in the reactor's mailbox; image_next is what it
+ * will take, the latest of those published since, unless a request came first: whoever was answered
+ * through another reactor may ask here before the mailbox is looked at. I3       A topic is in
+ * `creations` exactly while its request is with the metadata side. Threads  As said at each
+ * function. */
 #include "broker/broker.h"
 
 #include "base/alloc.h"
@@ -23,20 +24,31 @@ enum { CREATION_ARENA = 64 << 10, CREATIONS_MAX = 1000 };
 
 /* ---- images ---- */
 
-static void
-image_take(struct loop_task *task)
+void
+broker_image_take(struct broker_reactor *reactor)
 {
-    struct broker_reactor *reactor = CONTAINER_OF(task, struct broker_reactor, image_task);
     struct broker *broker = reactor->broker;
+    struct meta_image *old = NULL;
     mutex_lock(&broker->mutex);
-    struct meta_image *old = reactor->image;
-    ASSERT(reactor->image_next != NULL); /* I2 */
-    reactor->image = reactor->image_next;
-    reactor->image_next = NULL;
-    reactor->image_posted = false;
+    struct meta_image *next = atomic_load(&reactor->image_next);
+    if (next != NULL) {
+        old = reactor->image;
+        reactor->image = next;
+        atomic_store(&reactor->image_next, NULL);
+    }
     mutex_unlock(&broker->mutex);
     if (old != NULL)
         meta_image_unref(&old);
+}
+
+static void
+image_task_run(struct loop_task *task)
+{
+    struct broker_reactor *reactor = CONTAINER_OF(task, struct broker_reactor, image_task);
+    mutex_lock(&reactor->broker->mutex);
+    reactor->image_posted = false;
+    mutex_unlock(&reactor->broker->mutex);
+    broker_image_take(reactor);
 }
 
 void
@@ -46,9 +58,9 @@ broker_publish(struct broker *broker, struct meta_image *image)
         struct broker_reactor *reactor = &broker->reactors[i];
         meta_image_ref(image);
         mutex_lock(&broker->mutex);
-        struct meta_image *skipped = reactor->image_next;
+        struct meta_image *skipped = atomic_load(&reactor->image_next);
         bool post = !reactor->image_posted;
-        reactor->image_next = image;
+        atomic_store(&reactor->image_next, image);
         reactor->image_posted = true;
         mutex_unlock(&broker->mutex);
         if (post)
@@ -229,7 +241,7 @@ broker_new(const struct broker_opts *opts, struct broker **out)
         reactor->loop = opts->loops[i];
         list_init(&reactor->live);
         list_init(&reactor->free);
-        loop_task_init(&reactor->image_task, image_take);
+        loop_task_init(&reactor->image_task, image_task_run);
     }
     *out = broker;
     return ERR_OK;
@@ -250,8 +262,9 @@ broker_free(struct broker **slot)
         broker_counters_free(reactor);
         if (reactor->image != NULL)
             meta_image_unref(&reactor->image);
-        if (reactor->image_next != NULL)
-            meta_image_unref(&reactor->image_next);
+        struct meta_image *published = atomic_load(&reactor->image_next);
+        if (published != NULL)
+            meta_image_unref(&published);
     }
     HASH_ITER (hh, broker->creations, creation, next) {
         HASH_DEL(broker->creations, creation);

@@ -50,8 +50,8 @@ struct broker_reactor {
     const struct broker_req *handling; /* its handler runs now; NULL once it ended */
     _Atomic uint32_t live_count;       /* written by the reactor, read by anyone */
     _Atomic(struct broker_api_counters *) counters[BROKER_API_KEYS]; /* made at first use */
-    /* the way of new images; under broker->mutex */
-    struct meta_image *image_next; /* referenced */
+    /* the way of new images; changed under broker->mutex */
+    _Atomic(struct meta_image *) image_next; /* referenced */
     bool image_posted;
     struct loop_task image_task;
 };
@@ -75,6 +75,10 @@ struct broker {
     struct mutex mutex;
     struct broker_creation *creations;
 };
+
+/* broker.c */
+/* On the reactor, between requests: the latest image that was published. */
+void broker_image_take(struct broker_reactor *reactor);
 
 /* request.c */
 /* A box with a fresh arena, in the live list; NULL out of memory. */

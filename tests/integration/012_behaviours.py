@@ -3,6 +3,7 @@
 
 MOLDAU_TEST_SERVER=apache asks Apache Kafka the same.
 """
+import gzip
 import os
 import socket
 import struct
@@ -50,6 +51,23 @@ def offset(server, topic, timestamp=-1, conn=""):
                conn)["topics"][0]["partitions"][0]
 
 
+def packed(size, cut=False):
+    """A gzip batch of one record of so many zeros; cut: its last bytes are missing inside."""
+    value = bytes(size)
+    body = b"\0" * 3 + b"\1" + varint(size) + value + b"\0"
+    inside = gzip.compress(varint(len(body)) + body, mtime=0)
+    tail = struct.pack(">hiqqqhii", 1, 0, 1000, 1000, -1, -1, -1, 1) + (inside[:-20] if cut else inside)
+    return (struct.pack(">qiibI", 0, 9 + len(tail), -1, 2, making.crc32c(tail)) + tail).hex()
+
+
+def varint(n):
+    """Of a number that is not negative, zigzag."""
+    n, out = n << 1, b""
+    while n > 127:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
 def fetch(topic, at, wait_ms, min_bytes=1, **more):
     return {**requests.fetch_base(12, topic, 0, at), "maxWaitMs": wait_ms, "minBytes": min_bytes, **more}
 
@@ -83,6 +101,52 @@ def pipelined_requests_are_answered_and_appended_in_order(server):
         correlation_id, answer = CODEC.answer("Produce", 9, frame)
         equal(correlation_id, i + 1, "the answer's number")
         equal(answer["responses"][0]["partitionResponses"][0].get("baseOffset", 0), i, "its offset")
+    conn.close()
+
+
+@test
+def no_request_overtakes_one_whose_check_takes_long(server):
+    """Small packed batches between those that unpack to much, all sent at once on one connection."""
+    create(server, "ordered2", partitions=1)
+    eventually(lambda: offset(server, "ordered2").get("errorCode", 0) == 0)
+    conn = cases.Conn(server.address)
+    sizes = [10, 900000, 20, 300000, 30, 40, 700000, 50] * 5
+    for size in sizes:
+        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, requests.produce_base(9, "ordered2", packed(size))))
+    for i in range(len(sizes)):
+        correlation_id, answer = CODEC.answer("Produce", 9, conn._exactly(struct.unpack(">i", conn._exactly(4))[0]))
+        equal(correlation_id, i + 1, "the answer's number")
+        got = answer["responses"][0]["partitionResponses"][0]
+        equal((got.get("errorCode", 0), got.get("baseOffset", 0)), (0, i), "its offset")
+    conn.close()
+
+
+@test
+def nothing_overtakes_a_request_of_many_large_batches(server):
+    """A hundred partitions, 6 MB: the broker serves others meanwhile, but not its connection."""
+    create(server, "wide", partitions=100)
+    eventually(lambda: offset(server, "wide").get("errorCode", 0) == 0)
+    conn, large, small = cases.Conn(server.address), making.batch([(b"k", bytes(60000))]), making.batch()
+    for held in (large, small):
+        fields = requests.produce_base(9, "wide", held)
+        fields["topicData"][0]["partitionData"] = [{"index": i, "records": held} for i in range(100)]
+        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, fields))
+    for at in range(2):
+        _, answer = CODEC.answer("Produce", 9, conn._exactly(struct.unpack(">i", conn._exactly(4))[0]))
+        got = sorted((p.get("index", 0), p.get("errorCode", 0), p.get("baseOffset", 0)) for p in answer["responses"][0]["partitionResponses"])
+        equal(got, [(i, 0, at) for i in range(100)], "offsets")
+    conn.close()
+
+
+@test
+def an_error_that_takes_long_to_find_closes_a_connection_without_acks(server):
+    create(server, "bad", partitions=1)
+    eventually(lambda: offset(server, "bad").get("errorCode", 0) == 0)
+    conn = cases.Conn(server.address)
+    for acks, held in ((0, packed(500000)), (0, packed(500000, cut=True))):
+        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, requests.produce_base(9, "bad", held, acks)))
+    equal(conn.sock.recv(1), b"", "what follows an error without acks")
+    eventually(lambda: offset(server, "bad").get("offset") == 1)
     conn.close()
 
 

@@ -143,6 +143,14 @@ const struct sim_scenario sim_scenario_topics_anew = {
     .dirs = 2,
     .anew = true,
 };
+const struct sim_scenario sim_scenario_repacked = {
+    "repacked_stops",
+    "batches that are checked on a pool, in the order of their connection, survive stops and "
+    "crashes",
+    1,
+    run_stops,
+    .repacked = true,
+};
 const struct sim_scenario sim_scenario_no_memory = {
     "no_memory",
     "a broker without memory refuses, goes on by itself and loses nothing acknowledged",

@@ -14,6 +14,7 @@ struct sim_scenario {
     int dirs;      /* entries of log.dirs; 0: one */
     bool anew;     /* topics are made again under the name of one that was deleted */
     bool compacting; /* the topic of the records is compacted all the time */
+    bool repacked;   /* large batches that the broker compresses anew: their checks take long */
 };
 
 extern const struct sim_scenario sim_scenario_crash_restart; /* scenario_crash.c */
@@ -34,6 +35,7 @@ extern const struct sim_scenario sim_scenario_busy_disk;
 extern const struct sim_scenario sim_scenario_two_dirs;
 extern const struct sim_scenario sim_scenario_no_memory;
 extern const struct sim_scenario sim_scenario_topics_anew;
+extern const struct sim_scenario sim_scenario_repacked;
 
 /* Delays and resets between the clients and a broker, as the seed wants. */
 void sim_scenario_noise(struct sim_broker *broker);

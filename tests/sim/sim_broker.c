@@ -37,6 +37,7 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_compacting,
     &sim_scenario_compacting_disk,
     &sim_scenario_topics_anew,
+    &sim_scenario_repacked,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
@@ -147,6 +148,7 @@ run_seed(const struct args *args, uint64_t seed, struct result *out)
         .dirs = scenario->dirs,
         .anew = scenario->anew,
         .compacting = scenario->compacting,
+        .repacked = scenario->repacked,
         .level_min = args->verbose ? DIAG_DEBUG : DIAG_ERROR};
     memset(out, 0, sizeof *out);
     sim_cluster_init(&cluster, &opts);

@@ -159,6 +159,7 @@ broker_init(struct sim_cluster *cluster, int index, const struct sim_cluster_opt
         .commits_often = cluster_opts->cleaning,
         .anew = cluster_opts->anew,
         .compacted = cluster_opts->compacting,
+        .repacked = cluster_opts->repacked,
         .bare = cluster_opts->bare};
     broker->workload = workload_new(&opts);
 }

@@ -26,6 +26,8 @@ enum {
     BURST_MAX = 6,
     CALL_ARENA = 1 << 20,
     OUTSTANDING_MAX = 200,
+    REPACKED_LINGER_FACTOR = 40,
+    REPACKED_BATCH_FACTOR = 8,
     DELIVERY_TIMEOUT_MS = 3600000, /* nothing is given up for being late */
     REQUEST_TIMEOUT_MS = 5000,
     CONNECT_TIMEOUT_MS = 1000,
@@ -101,9 +103,12 @@ create_topic(struct workload *workload)
         return;
     workload->create_topic = (struct proto_create_topics_request_creatable_topic){
         .name = str_of(TOPIC), .num_partitions = HISTORY_PARTITIONS, .replication_factor = 1};
-    if (workload->opts.compacted) {
+    if (workload->opts.compacted || workload->opts.repacked) {
         workload->create_config = (struct proto_create_topics_request_creatable_topic_config){
             .name = STR("cleanup.policy"), .value = STR("compact")};
+        if (workload->opts.repacked)
+            workload->create_config = (struct proto_create_topics_request_creatable_topic_config){
+                .name = STR("compression.type"), .value = STR("zstd")};
         workload->create_topic.configs.items = &workload->create_config;
         workload->create_topic.configs.count = 1;
     }
@@ -155,6 +160,10 @@ sender_renew(struct sender *sender)
         .on_delivery = on_delivery,
         .ctx = sender,
     };
+    if (workload->opts.repacked) {
+        opts.linger_ms *= REPACKED_LINGER_FACTOR;
+        opts.batch_bytes *= REPACKED_BATCH_FACTOR;
+    }
     client_producer_free(&sender->producer);
     sender->refused = false;
     enum err err = client_producer_new(&opts, &sender->producer);
@@ -182,6 +191,8 @@ send_some(struct workload *workload, struct sender *sender)
                                              : 16 + (size_t)below(workload, 60);
         if (below(workload, 64) == 0)
             len = HISTORY_VALUE_MAX / 4;
+        if (workload->opts.repacked)
+            len = HISTORY_VALUE_MAX;
         uint64_t id =
             history_send(workload->history, partition, sender->durable, workload->value, len);
         char key[16];

@@ -22,6 +22,7 @@ struct workload_opts {
     bool commits_often;
     bool anew;      /* topics are made again under the name of one that was deleted */
     bool compacted; /* the topic, whose records have keys then */
+    bool repacked;  /* large batches, compressed anew by the broker */
     bool bare;      /* without admin and members */
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/limits.h"
 #include "log/validate.h"
 #include "tests/lib/test.h"
 #include "wire/batch.h"
@@ -445,6 +446,15 @@ every_row_gets_its_answer(void **state)
                 result.errors[k].index);
         assert_string_equal(indexes, row->indexes != NULL ? row->indexes : "");
         buf_fini(&b);
+        /* None of them takes long, but one says so. */
+        b = build(row);
+        bool again = row->change == count_huge && row->codec == COMPRESS_NONE;
+        opts.brief = true;
+        assert_int_equal(log_validate_leader(validator, &opts, b.data, b.len, &result),
+            again ? ERR_AGAIN : ERR_OK);
+        if (!again)
+            assert_int_equal(result.reject, row->reject);
+        buf_fini(&b);
     }
 }
 
@@ -649,6 +659,77 @@ bomb_is_too_large_and_gives_its_memory_back(void **state)
     buf_fini(&raw);
 }
 
+/* One record of so many bytes, or many of a few. */
+static struct buf
+build_large(int codec, size_t value_bytes, int count)
+{
+    struct batch_builder_opts o = BATCH_BUILDER_OPTS_DEFAULT;
+    struct batch_builder builder;
+    struct buf b;
+    uint8_t *value = calloc(1, value_bytes + 1);
+    buf_init(&b, 16 << 20);
+    o.codec = (enum compress_codec)codec;
+    o.ctx = ctx;
+    batch_builder_init(&builder, &o, &b);
+    assert_non_null(value);
+    for (int i = 0; i < count; i++)
+        batch_builder_append(&builder,
+            &(struct batch_builder_record){.timestamp = now_ms, .value = {value, value_bytes}});
+    assert_int_equal(batch_builder_finish(&builder), ERR_OK);
+    free(value);
+    return b;
+}
+
+static void
+what_takes_long_is_left_alone_when_brief(void **state)
+{
+    enum { LITTLE = 200 }; /* more than the frame of one record */
+    static const struct {
+        int codec;
+        const char *topic; /* "+gzip": packed so by the broker */
+        size_t value_bytes;
+        int count;
+        bool takes_long;
+    } cases[] = {
+        {COMPRESS_NONE, "", LIMIT_BRIEF_PLAIN - LITTLE, 1, false},
+        {COMPRESS_NONE, "", LIMIT_BRIEF_PLAIN, 1, true},
+        {COMPRESS_NONE, "", 1, LIMIT_BRIEF_RECORDS, false},
+        {COMPRESS_NONE, "", 1, LIMIT_BRIEF_RECORDS + 1, true},
+        {COMPRESS_NONE, "+gzip", LIMIT_BRIEF_REPACKED - LITTLE, 1, false},
+        {COMPRESS_NONE, "+gzip", LIMIT_BRIEF_REPACKED, 1, true},
+        {COMPRESS_GZIP, "+gzip", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
+        {COMPRESS_LZ4, "+gzip", LIMIT_BRIEF_REPACKED - LITTLE, 1, false},
+        {COMPRESS_LZ4, "+gzip", LIMIT_BRIEF_REPACKED, 1, true},
+        {COMPRESS_GZIP, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
+        {COMPRESS_GZIP, "", LIMIT_BRIEF_UNPACKED, 1, true},
+        {COMPRESS_SNAPPY, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
+        {COMPRESS_SNAPPY, "", LIMIT_BRIEF_UNPACKED, 1, true},
+        {COMPRESS_LZ4, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
+        {COMPRESS_LZ4, "", LIMIT_BRIEF_UNPACKED, 1, true},
+        {COMPRESS_ZSTD, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
+        {COMPRESS_ZSTD, "", LIMIT_BRIEF_UNPACKED, 1, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct log_validate_result result;
+        struct log_validate_opts opts = opts_of(cases[i].topic);
+        struct buf b = build_large(cases[i].codec, cases[i].value_bytes, cases[i].count);
+        struct buf before = build_large(cases[i].codec, cases[i].value_bytes, cases[i].count);
+        opts.brief = true;
+        enum err err = log_validate_leader(validator, &opts, b.data, b.len, &result);
+        if (err != (cases[i].takes_long ? ERR_AGAIN : ERR_OK))
+            fail_msg("case %zu: %s", i, err_text(err));
+        if (err == ERR_AGAIN)
+            assert_true(bytes_eq(buf_bytes(&b), buf_bytes(&before)));
+        opts.brief = false;
+        assert_int_equal(log_validate_leader(validator, &opts, b.data, b.len, &result), ERR_OK);
+        (void)accepted(&result);
+        assert_int_equal(result.record_count, cases[i].count);
+        buf_fini(&before);
+        buf_fini(&b);
+    }
+}
+
 static void
 several_batches_are_fine_where_the_options_say_so(void **state)
 {
@@ -797,6 +878,7 @@ TEST_MAIN(T(every_row_gets_its_answer),
     T(log_append_time_stamps_type_maximum_and_checksum), T(wrong_maximum_timestamp_is_put_right),
     T(recompression_keeps_records_and_producer), T(offsets_of_plain_records_are_put_right),
     T(sizes_are_refused_one_byte_over), T(bomb_is_too_large_and_gives_its_memory_back),
+    T(what_takes_long_is_left_alone_when_brief),
     T(several_batches_are_fine_where_the_options_say_so),
     T(follower_takes_growing_offsets_only_and_leaves_newer_epochs),
     T(record_errors_are_counted_beyond_what_is_kept),

@@ -101,13 +101,12 @@ fixture_close(struct fixture *f)
     sim_free(&f->sim);
 }
 
-static enum proto_error
-append_batch(struct fixture *f, int count, int16_t acks, const struct batch_builder_opts *opts,
-    struct replica_append *append)
+/* Of `count` small records. */
+static struct buf
+one_batch(struct fixture *f, int count, const struct batch_builder_opts *opts)
 {
     struct batch_builder builder;
     struct buf buf;
-    enum proto_error error;
 
     buf_init(&buf, 1 << 20);
     batch_builder_init(&builder, opts, &buf);
@@ -117,6 +116,16 @@ append_batch(struct fixture *f, int count, int16_t acks, const struct batch_buil
         batch_builder_append(&builder, &record);
     }
     assert_int_equal(batch_builder_finish(&builder), ERR_OK);
+    return buf;
+}
+
+static enum proto_error
+append_batch(struct fixture *f, int count, int16_t acks, const struct batch_builder_opts *opts,
+    struct replica_append *append)
+{
+    struct buf buf = one_batch(f, count, opts);
+    enum proto_error error;
+
     *append = (struct replica_append){
         .batches = buf.data,
         .len = buf.len,
@@ -817,7 +826,50 @@ a_roll_that_fails_takes_the_partition_out_of_service(void **state)
     fixture_close(&f);
 }
 
-TEST_MAIN(cmocka_unit_test(high_watermark_waits_for_the_flush),
+/* What was found between the two steps counts: it may lead no more. */
+static void
+a_check_is_no_promise(void **state)
+{
+    struct fixture f;
+    struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;
+    struct replica_append append;
+    struct replica_traffic before, after;
+    struct replica_partition_role role = {
+        .leader_id = NODE + 1, .leader_epoch = 4, .isr_count = 1, .isr_min = 1};
+    bool again;
+
+    (void)state;
+    fixture_open(&f, true);
+    before = f.part->traffic;
+    struct buf b = one_batch(&f, 3, &opts);
+    append = (struct replica_append){
+        .batches = b.data, .len = b.len, .acks = -1, .leader_epoch = -1, .arena = &f.arena};
+    assert_int_equal(
+        replica_partition_append_check(f.part, &append, true, &again), PROTO_ERROR_NONE);
+    assert_false(again);
+    replica_partition_append_drop(f.part, &append);
+    assert_int_equal(state_of(&f).log_end_offset, 0);
+    assert_int_equal(
+        replica_partition_append_check(f.part, &append, false, &again), PROTO_ERROR_NONE);
+    assert_int_equal(replica_partition_append_commit(f.part, &append), PROTO_ERROR_NONE);
+    assert_int_equal(append.base_offset, 0);
+    assert_int_equal(append.last_offset, 2);
+    assert_int_equal(
+        replica_partition_append_check(f.part, &append, false, &again), PROTO_ERROR_NONE);
+    assert_int_equal(replica_partition_set_role(f.part, &role), REPLICA_ROLE_RESIGNED);
+    assert_int_equal(
+        replica_partition_append_commit(f.part, &append), PROTO_ERROR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(append.base_offset, -1);
+    assert_int_equal(state_of(&f).log_end_offset, 3);
+    after = f.part->traffic;
+    assert_int_equal(after.produces - before.produces, 2); /* not what was dropped */
+    assert_int_equal(after.messages_in - before.messages_in, 3);
+    buf_fini(&b);
+    fixture_close(&f);
+}
+
+TEST_MAIN(cmocka_unit_test(a_check_is_no_promise),
+    cmocka_unit_test(high_watermark_waits_for_the_flush),
     cmocka_unit_test(without_ack_flush_the_high_watermark_is_the_end_at_once),
     cmocka_unit_test(one_flush_serves_every_append_before_it),
     cmocka_unit_test(appends_that_nobody_waits_for_share_rare_flushes),
