@@ -36,18 +36,22 @@ enum {
     LIMIT_VALIDATE_FLOOR = 16 << 20,
 };
 
-/* What of it a reactor checks itself; more goes to a pool. In an eighth of a MiB of records there
- * is work for a tenth of a millisecond, and so there is in as many records as these. */
+/* What of it a reactor checks itself, in bytes of unpacked records at about a nanosecond each; more
+ * goes to a pool: a slice of a turn (see below) while light connections are there, else as much as
+ * a producer's batch has, which is cheaper where it was read. To compress anew takes as long for an
+ * eighth of it, so does an eighth as many records; bytes that need only a checksum may be more. */
 enum {
-    LIMIT_BRIEF_UNPACKED = 128 << 10,
-    LIMIT_BRIEF_REPACKED = 16 << 10, /* where it is compressed anew */
-    LIMIT_BRIEF_PLAIN = 2 << 20,     /* not compressed: checksums are quick */
-    LIMIT_BRIEF_RECORDS = 16384,
-    LIMIT_BRIEF_TURN =
-        1 << 20,      /* of one request with many batches, before others have their turn */
+    LIMIT_CHECK_BRIEF = 128 << 10,
+    LIMIT_CHECK_ALONE = 1152 << 10,
+    LIMIT_CHECK_REPACKED_SHARE = 8,
+    LIMIT_CHECK_RECORDS_SHARE = 8,
+    LIMIT_CHECK_PLAIN_FACTOR = 16,
     LIMIT_CHECKS = 4, /* that are on the pool, or done and not appended yet; see broker/check.c */
     LIMIT_CHECK_THREADS = 2,
 };
+
+/* Bytes of one request that are appended before others have their turn. */
+enum { LIMIT_APPEND_TURN = 1 << 20 };
 
 /* Connections: output that a reader has not taken yet before we stop reading its requests, and
  * requests in flight on one connection. */

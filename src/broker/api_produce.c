@@ -265,8 +265,9 @@ part_append(struct produce *p, struct replica_partition *part, struct bytes reco
         .leader_epoch = -1,
         .arena = p->req->arena,
     };
-    bool long_elsewhere = broker_check_pool(p->req->broker) != NULL, again;
-    enum proto_error error = replica_partition_append_check(part, &append, long_elsewhere, &again);
+    bool again;
+    enum proto_error error =
+        replica_partition_append_check(part, &append, broker_check_max(p->req), &again);
 
     if (again) {
         p->check = arena_calloc(p->req->arena, 1, sizeof *p->check);
@@ -326,7 +327,7 @@ topic_produce(struct produce *p, const struct proto_produce_request_topic_produc
             &response->partition_responses.items[p->part_at];
         const struct proto_produce_request_partition_produce_data *part_data =
             &data->partition_data.items[p->part_at];
-        if (p->turn_bytes >= LIMIT_BRIEF_TURN) {
+        if (p->turn_bytes >= LIMIT_APPEND_TURN) {
             hold(p);
             broker_req_resume_in_turn(p->req, produce_turn);
             return false;

@@ -294,12 +294,6 @@ broker_read_pool(const struct broker *broker)
     return broker->opts.read_pool;
 }
 
-struct pool *
-broker_check_pool(const struct broker *broker)
-{
-    return broker->opts.check_pool;
-}
-
 const struct broker_config *
 broker_config(const struct broker *broker)
 {

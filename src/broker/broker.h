@@ -64,7 +64,6 @@ void broker_publish(struct broker *broker, struct meta_image *image);
 struct env *broker_env(const struct broker *broker);
 struct pool *broker_pool(const struct broker *broker);
 struct pool *broker_read_pool(const struct broker *broker);
-struct pool *broker_check_pool(const struct broker *broker);
 const struct broker_config *broker_config(const struct broker *broker);
 const struct meta_config_rules *broker_rules(const struct broker *broker);
 struct replica_manager *broker_replicas(const struct broker *broker);

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "broker/broker_priv.h"
+#include "net/conn.h"
 
 void
 broker_checks_init(struct broker_checks *checks, struct pool *pool)
@@ -33,12 +34,20 @@ broker_checks_fini(struct broker_checks *checks)
     mutex_fini(&checks->mutex);
 }
 
+size_t
+broker_check_max(const struct broker_req *req)
+{
+    if (req->broker->checks.pool == NULL)
+        return 0;
+    return net_conn_is_watched(req->conn) ? LIMIT_CHECK_BRIEF : LIMIT_CHECK_ALONE;
+}
+
 static void
 check_run(struct pool_work *work)
 {
     struct broker_check *check = CONTAINER_OF(work, struct broker_check, work);
     bool again;
-    check->error = replica_partition_append_check(check->part, &check->append, false, &again);
+    check->error = replica_partition_append_check(check->part, &check->append, 0, &again);
     ASSERT(!again);
     broker_req_resume_in_turn(check->req, check->then);
 }

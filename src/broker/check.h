@@ -35,6 +35,9 @@ void broker_checks_init(struct broker_checks *checks, struct pool *pool);
 /* The pool is gone: lets go of what nobody came for. */
 void broker_checks_fini(struct broker_checks *checks);
 
+/* check_max of what its reactor may check itself now; 0, without a limit, when there is no pool. */
+size_t broker_check_max(const struct broker_req *req);
+
 /* On the request's reactor; the request must hold its connection. part and append are filled. The
  * checks are done when `then` runs, in a turn of the connection; broker_check_end is its duty. */
 void broker_check_start(

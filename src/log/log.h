@@ -76,7 +76,7 @@ struct log_append_opts {
     int16_t txn_version;       /* of markers; PRODUCER_TXN_UNKNOWN (-1) otherwise */
     bool epoch_bump_supported; /* see producer_append_opts */
     int32_t sequence_lowest;   /* see producer_append_opts; -1: none */
-    bool brief;                /* see log_validate_opts: log_append_check may say ERR_AGAIN */
+    size_t check_max;          /* see log_validate_opts: log_append_check may say ERR_AGAIN */
 };
 
 struct log_append_result {

@@ -26,7 +26,7 @@ log_append_check(const struct log_config *config, int64_t wall_ms, uint8_t *batc
         .message_bytes_max = (size_t)config->max_message_bytes,
         .segment_bytes_max = (size_t)config->segment_bytes,
         .leader_epoch = opts->leader_epoch,
-        .brief = opts->brief,
+        .check_max = opts->check_max,
     };
     ASSERT(opts->validator != NULL);
     return log_validate_leader(opts->validator, &v, batches, len, checked);

@@ -287,26 +287,28 @@ unpacked_max(size_t size_bytes)
     return size_bytes * LIMIT_VALIDATE_FACTOR; /* a batch is below 2 GiB */
 }
 
-/* The most that is unpacked when it must not take long. */
+/* The most that is unpacked, where there is such a limit. */
 static size_t
-brief_max(const struct log_validate_opts *o, int codec)
+check_max(const struct log_validate_opts *o, int codec)
 {
     bool repacked = !o->codec_keep && o->codec != COMPRESS_NONE && (int)o->codec != codec;
-    return repacked ? LIMIT_BRIEF_REPACKED : LIMIT_BRIEF_UNPACKED;
+    return repacked ? o->check_max / LIMIT_CHECK_REPACKED_SHARE : o->check_max;
 }
 
-/* True when a reactor does not even begin: by what the header says, and it may lie. */
+/* True when it is not even begun: by what the header says, and it may lie. */
 static bool
 takes_long(const struct log_validate_opts *o, const uint8_t *data, size_t len)
 {
-    if (len < BATCH_HEADER_SIZE)
+    if (o->check_max == 0 || len < BATCH_HEADER_SIZE)
         return false;
     int codec = load_be16(data + BATCH_AT_ATTRIBUTES) & BATCH_ATTR_CODEC_MASK;
-    size_t most = brief_max(o, codec);
+    size_t most = check_max(o, codec);
     if (codec != COMPRESS_NONE)
         return len > most / 2; /* hardly unpacks to less than twice */
-    return len > (most < LIMIT_BRIEF_UNPACKED ? most : LIMIT_BRIEF_PLAIN) ||
-           (int32_t)load_be32(data + BATCH_AT_RECORD_COUNT) > LIMIT_BRIEF_RECORDS;
+    int64_t count = (int32_t)load_be32(data + BATCH_AT_RECORD_COUNT);
+    bool packed = most < o->check_max;
+    return len > (packed ? most : most * LIMIT_CHECK_PLAIN_FACTOR) ||
+           count > (int64_t)(o->check_max / LIMIT_CHECK_RECORDS_SHARE);
 }
 
 /* What is learned of a batch's records. */
@@ -328,9 +330,9 @@ check_records(const struct pass *p, const struct batch_view *b, struct contents 
 
     if (p->v->scratch.capacity > unpacked_max(b->size_bytes))
         buf_fini(&p->v->scratch); /* of a larger batch before */
-    size_t size_max = unpacked_max(b->size_bytes), brief = brief_max(p->opts, batch_codec(b));
-    bool less = p->opts->brief && size_max > brief;
-    p->v->scratch.size_max = less ? brief : size_max;
+    size_t size_max = unpacked_max(b->size_bytes), most = check_max(p->opts, batch_codec(b));
+    bool less = p->opts->check_max != 0 && size_max > most;
+    p->v->scratch.size_max = less ? most : size_max;
     if (batch_iter_init(&it, b, p->v->compress, &p->v->scratch) != ERR_OK)
         return less && it.err == ERR_LIMIT ? ERR_AGAIN : refuse_iter(result, &it, true);
     it.strict = true;
@@ -475,7 +477,7 @@ log_validate_leader(struct log_validator *v, const struct log_validate_opts *opt
     trim(&v->rebuilt);
     buf_clear(&v->rebuilt);
     result_init(result, data);
-    if (opts->brief && takes_long(opts, data, len))
+    if (takes_long(opts, data, len))
         return ERR_AGAIN;
     check_batches(&p, data, len);
     if (result->reject != LOG_REJECT_NONE || result->batch_count == 0)

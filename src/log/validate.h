@@ -40,7 +40,7 @@ struct log_validate_opts {
     size_t message_bytes_max; /* max.message.bytes; 0: not checked */
     size_t segment_bytes_max; /* segment.bytes; 0: not checked */
     int32_t leader_epoch;     /* what a raft leader's batches must carry already */
-    bool brief;               /* ERR_AGAIN for what takes long */
+    size_t check_max;         /* not 0: ERR_AGAIN for what takes longer; LIMIT_CHECK_BRIEF */
 };
 
 enum log_record_fault {
@@ -82,8 +82,8 @@ struct log_validate_result {
 };
 
 /* Checks as Kafka's leader does, in its order, and prepares the bytes in place. ERR_OK with
- * result->reject set is a refusal; an error (NOMEM) is ours. ERR_AGAIN, only when opts->brief:
- * nothing is known or changed, it takes longer than a reactor should (LIMIT_BRIEF_*). data is
+ * result->reject set is a refusal; an error (NOMEM) is ours. ERR_AGAIN, only with a
+ * check_max: nothing is known or changed, it takes longer than that. data is
  * changed only in ways that a later attempt with the same bytes tolerates. */
 MUST_USE enum err log_validate_leader(struct log_validator *v, const struct log_validate_opts *opts,
     uint8_t *data, size_t len, struct log_validate_result *result);

@@ -60,6 +60,9 @@ void net_slot_release(struct net_slot *slot);
  * False: the connection is a light one, go on now; never when what comes is `dear` itself. */
 bool net_slot_waits(struct net_slot *slot, bool dear);
 
+/* Light connections were served on its loop of late: nothing there should take long. */
+bool net_conn_is_watched(const struct net_conn *conn);
+
 /* What on_open gave. */
 void *net_conn_user(const struct net_conn *conn);
 struct loop *net_conn_loop(const struct net_conn *conn);

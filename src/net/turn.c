@@ -28,6 +28,18 @@ enum {
     QUANTUM_NS = 200000,
 };
 
+static bool
+light_was_seen(const struct net_reactor *reactor)
+{
+    return loop_now_ms(reactor->loop) - reactor->light_ms <= LIGHT_SEEN_MS;
+}
+
+bool
+net_conn_is_watched(const struct net_conn *conn)
+{
+    return light_was_seen(conn->reactor);
+}
+
 static void
 turn_soon(struct net_reactor *reactor)
 {
@@ -228,7 +240,7 @@ flush_light(struct net_reactor *reactor)
 static void
 serve_heavy(struct net_reactor *reactor)
 {
-    reactor->watched = loop_now_ms(reactor->loop) - reactor->light_ms <= LIGHT_SEEN_MS;
+    reactor->watched = light_was_seen(reactor);
     int64_t left = reactor->watched ? LIMIT_TURN_SLICE : LIMIT_TURN_SLICE_ALONE;
     struct list *node;
     while (left > 0 && (node = list_pop(&reactor->heavy)) != NULL) {

@@ -134,10 +134,10 @@ MUST_USE enum proto_error replica_partition_append(
 
 /* The same in two steps, for reactors. The checks have no effect, take no lock while they run long
  * (unpacking, checksums), and so may run anywhere. An error is the end of the append; without one a
- * commit or a drop must follow, on any thread. brief: *again is set, with nothing done, when they
- * would take longer than a reactor should (LIMIT_BRIEF_*): then not brief, on a pool. */
+ * commit or a drop must follow, on any thread. With a check_max (LIMIT_CHECK_BRIEF; 0: none)
+ * *again is set, with nothing done, when they would take longer: then without, on a pool. */
 MUST_USE enum proto_error replica_partition_append_check(
-    struct replica_partition *part, struct replica_append *append, bool brief, bool *again);
+    struct replica_partition *part, struct replica_append *append, size_t check_max, bool *again);
 MUST_USE enum proto_error replica_partition_append_commit(
     struct replica_partition *part, struct replica_append *append);
 void replica_partition_append_drop(struct replica_partition *part, struct replica_append *append);

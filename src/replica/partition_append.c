@@ -222,12 +222,12 @@ append_check(struct replica_partition *part, struct replica_append *append, bool
 
 enum proto_error
 replica_partition_append_check(
-    struct replica_partition *part, struct replica_append *append, bool brief, bool *again)
+    struct replica_partition *part, struct replica_append *append, size_t check_max, bool *again)
 {
     enum proto_error error;
 
     append_begin(append);
-    append->opts.brief = brief;
+    append->opts.check_max = check_max;
     *again = false;
     append->opts.validator = replica_validators_take(&part->shared->validators);
     if (append->opts.validator == NULL)
@@ -273,7 +273,7 @@ enum proto_error
 replica_partition_append(struct replica_partition *part, struct replica_append *append)
 {
     bool again;
-    enum proto_error error = replica_partition_append_check(part, append, false, &again);
+    enum proto_error error = replica_partition_append_check(part, append, 0, &again);
 
     ASSERT(!again);
     return error == PROTO_ERROR_NONE ? replica_partition_append_commit(part, append) : error;

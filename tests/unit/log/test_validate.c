@@ -449,7 +449,7 @@ every_row_gets_its_answer(void **state)
         /* None of them takes long, but one says so. */
         b = build(row);
         bool again = row->change == count_huge && row->codec == COMPRESS_NONE;
-        opts.brief = true;
+        opts.check_max = LIMIT_CHECK_BRIEF;
         assert_int_equal(log_validate_leader(validator, &opts, b.data, b.len, &result),
             again ? ERR_AGAIN : ERR_OK);
         if (!again)
@@ -681,9 +681,15 @@ build_large(int codec, size_t value_bytes, int count)
 }
 
 static void
-what_takes_long_is_left_alone_when_brief(void **state)
+what_takes_long_is_left_alone_when_there_is_little_time(void **state)
 {
-    enum { LITTLE = 200 }; /* more than the frame of one record */
+    enum {
+        LITTLE = 200, /* more than the frame of one record */
+        UNPACKED = LIMIT_CHECK_BRIEF,
+        REPACKED = LIMIT_CHECK_BRIEF / LIMIT_CHECK_REPACKED_SHARE,
+        PLAIN = LIMIT_CHECK_BRIEF * LIMIT_CHECK_PLAIN_FACTOR,
+        RECORDS = LIMIT_CHECK_BRIEF / LIMIT_CHECK_RECORDS_SHARE,
+    };
     static const struct {
         int codec;
         const char *topic; /* "+gzip": packed so by the broker */
@@ -691,23 +697,23 @@ what_takes_long_is_left_alone_when_brief(void **state)
         int count;
         bool takes_long;
     } cases[] = {
-        {COMPRESS_NONE, "", LIMIT_BRIEF_PLAIN - LITTLE, 1, false},
-        {COMPRESS_NONE, "", LIMIT_BRIEF_PLAIN, 1, true},
-        {COMPRESS_NONE, "", 1, LIMIT_BRIEF_RECORDS, false},
-        {COMPRESS_NONE, "", 1, LIMIT_BRIEF_RECORDS + 1, true},
-        {COMPRESS_NONE, "+gzip", LIMIT_BRIEF_REPACKED - LITTLE, 1, false},
-        {COMPRESS_NONE, "+gzip", LIMIT_BRIEF_REPACKED, 1, true},
-        {COMPRESS_GZIP, "+gzip", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
-        {COMPRESS_LZ4, "+gzip", LIMIT_BRIEF_REPACKED - LITTLE, 1, false},
-        {COMPRESS_LZ4, "+gzip", LIMIT_BRIEF_REPACKED, 1, true},
-        {COMPRESS_GZIP, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
-        {COMPRESS_GZIP, "", LIMIT_BRIEF_UNPACKED, 1, true},
-        {COMPRESS_SNAPPY, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
-        {COMPRESS_SNAPPY, "", LIMIT_BRIEF_UNPACKED, 1, true},
-        {COMPRESS_LZ4, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
-        {COMPRESS_LZ4, "", LIMIT_BRIEF_UNPACKED, 1, true},
-        {COMPRESS_ZSTD, "", LIMIT_BRIEF_UNPACKED - LITTLE, 1, false},
-        {COMPRESS_ZSTD, "", LIMIT_BRIEF_UNPACKED, 1, true},
+        {COMPRESS_NONE, "", PLAIN - LITTLE, 1, false},
+        {COMPRESS_NONE, "", PLAIN, 1, true},
+        {COMPRESS_NONE, "", 1, RECORDS, false},
+        {COMPRESS_NONE, "", 1, RECORDS + 1, true},
+        {COMPRESS_NONE, "+gzip", REPACKED - LITTLE, 1, false},
+        {COMPRESS_NONE, "+gzip", REPACKED, 1, true},
+        {COMPRESS_GZIP, "+gzip", UNPACKED - LITTLE, 1, false},
+        {COMPRESS_LZ4, "+gzip", REPACKED - LITTLE, 1, false},
+        {COMPRESS_LZ4, "+gzip", REPACKED, 1, true},
+        {COMPRESS_GZIP, "", UNPACKED - LITTLE, 1, false},
+        {COMPRESS_GZIP, "", UNPACKED, 1, true},
+        {COMPRESS_SNAPPY, "", UNPACKED - LITTLE, 1, false},
+        {COMPRESS_SNAPPY, "", UNPACKED, 1, true},
+        {COMPRESS_LZ4, "", UNPACKED - LITTLE, 1, false},
+        {COMPRESS_LZ4, "", UNPACKED, 1, true},
+        {COMPRESS_ZSTD, "", UNPACKED - LITTLE, 1, false},
+        {COMPRESS_ZSTD, "", UNPACKED, 1, true},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -715,13 +721,13 @@ what_takes_long_is_left_alone_when_brief(void **state)
         struct log_validate_opts opts = opts_of(cases[i].topic);
         struct buf b = build_large(cases[i].codec, cases[i].value_bytes, cases[i].count);
         struct buf before = build_large(cases[i].codec, cases[i].value_bytes, cases[i].count);
-        opts.brief = true;
+        opts.check_max = LIMIT_CHECK_BRIEF;
         enum err err = log_validate_leader(validator, &opts, b.data, b.len, &result);
         if (err != (cases[i].takes_long ? ERR_AGAIN : ERR_OK))
             fail_msg("case %zu: %s", i, err_text(err));
         if (err == ERR_AGAIN)
             assert_true(bytes_eq(buf_bytes(&b), buf_bytes(&before)));
-        opts.brief = false;
+        opts.check_max = 0;
         assert_int_equal(log_validate_leader(validator, &opts, b.data, b.len, &result), ERR_OK);
         (void)accepted(&result);
         assert_int_equal(result.record_count, cases[i].count);
@@ -878,7 +884,7 @@ TEST_MAIN(T(every_row_gets_its_answer),
     T(log_append_time_stamps_type_maximum_and_checksum), T(wrong_maximum_timestamp_is_put_right),
     T(recompression_keeps_records_and_producer), T(offsets_of_plain_records_are_put_right),
     T(sizes_are_refused_one_byte_over), T(bomb_is_too_large_and_gives_its_memory_back),
-    T(what_takes_long_is_left_alone_when_brief),
+    T(what_takes_long_is_left_alone_when_there_is_little_time),
     T(several_batches_are_fine_where_the_options_say_so),
     T(follower_takes_growing_offsets_only_and_leaves_newer_epochs),
     T(record_errors_are_counted_beyond_what_is_kept),

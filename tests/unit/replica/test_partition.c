@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/attr.h"
+#include "base/limits.h"
 #include "os/loop.h"
 #include "os/sim.h"
 #include "replica/partition_priv.h"
@@ -844,18 +845,16 @@ a_check_is_no_promise(void **state)
     struct buf b = one_batch(&f, 3, &opts);
     append = (struct replica_append){
         .batches = b.data, .len = b.len, .acks = -1, .leader_epoch = -1, .arena = &f.arena};
-    assert_int_equal(
-        replica_partition_append_check(f.part, &append, true, &again), PROTO_ERROR_NONE);
+    assert_int_equal(replica_partition_append_check(f.part, &append, LIMIT_CHECK_BRIEF, &again),
+        PROTO_ERROR_NONE);
     assert_false(again);
     replica_partition_append_drop(f.part, &append);
     assert_int_equal(state_of(&f).log_end_offset, 0);
-    assert_int_equal(
-        replica_partition_append_check(f.part, &append, false, &again), PROTO_ERROR_NONE);
+    assert_int_equal(replica_partition_append_check(f.part, &append, 0, &again), PROTO_ERROR_NONE);
     assert_int_equal(replica_partition_append_commit(f.part, &append), PROTO_ERROR_NONE);
     assert_int_equal(append.base_offset, 0);
     assert_int_equal(append.last_offset, 2);
-    assert_int_equal(
-        replica_partition_append_check(f.part, &append, false, &again), PROTO_ERROR_NONE);
+    assert_int_equal(replica_partition_append_check(f.part, &append, 0, &again), PROTO_ERROR_NONE);
     assert_int_equal(replica_partition_set_role(f.part, &role), REPLICA_ROLE_RESIGNED);
     assert_int_equal(
         replica_partition_append_commit(f.part, &append), PROTO_ERROR_NOT_LEADER_OR_FOLLOWER);
