@@ -25,6 +25,7 @@ enum {
     OUT_MAX = LOG_JOURNAL_BATCH_MAX + LOG_JOURNAL_ENTRY_MAX + 4096,
     LAP_MIN = 4096,
     BATCHES_PER_LAP = 4, /* at least, where a lap is short */
+    NO_ROOM_MS = 1000,
 };
 
 struct journal_file {
@@ -61,6 +62,7 @@ struct log_journal {
     _Atomic int64_t holders[LOG_JOURNAL_FILES];
     atomic_bool failed;
     atomic_bool full;
+    _Atomic int64_t no_room_until_ms; /* the disk is full: not asked again for each flush */
 };
 
 const char *
@@ -200,7 +202,7 @@ write_batch(struct log_journal *j, struct buf *batch, uint64_t *lap)
         return ERR_NOMEM;
     memset(batch->data + batch->len - padding, 0, padding);
     enum err err = atomic_load(&j->failed) ? ERR_FAILED : make_room(j, (int64_t)batch->len);
-    atomic_store(&j->full, err == ERR_LIMIT || err == ERR_NOSPACE);
+    atomic_store(&j->full, err == ERR_LIMIT);
     *lap = atomic_load(&j->lap);
     struct journal_file *file = &j->files[*lap % LOG_JOURNAL_FILES];
     if (err == ERR_OK) {
@@ -215,6 +217,8 @@ write_batch(struct log_journal *j, struct buf *batch, uint64_t *lap)
     } else if (is_final(err)) {
         atomic_store(&j->failed, true);
     }
+    if (err == ERR_NOSPACE)
+        atomic_store(&j->no_room_until_ms, env_now_ms(j->env) + NO_ROOM_MS);
     return is_final(err) || err == ERR_OK ? err : ERR_LIMIT;
 }
 
@@ -287,7 +291,10 @@ bool
 log_journal_is_full(const struct log_journal *j)
 {
     uint64_t next = atomic_load(&j->lap) + 1;
+    int64_t no_room_until_ms = atomic_load(&j->no_room_until_ms);
     if (atomic_load(&j->failed))
+        return true;
+    if (no_room_until_ms > 0 && env_now_ms(j->env) < no_room_until_ms)
         return true;
     return atomic_load(&j->full) && atomic_load(&j->holders[next % LOG_JOURNAL_FILES]) > 0;
 }

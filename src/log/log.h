@@ -207,7 +207,7 @@ bool log_flush_needed(const struct log *log);
 MUST_USE enum err log_flush_begin(struct log *log, struct log_flush *flush);
 MUST_USE enum err log_flush_run(struct log_flush *flush); /* no lock */
 /* Takes run's result; an error fails the log (and its dir), but for LIMIT: there was no descriptor,
- * and the next flush does it. Frees what flush holds. */
+ * or no room for the epochs, and another flush does it. Frees what flush holds. */
 MUST_USE enum err log_flush_end(struct log *log, struct log_flush *flush, enum err result);
 /* Instead of end, when the log is gone or failed meanwhile. */
 void log_flush_abandon(struct log_flush *flush);

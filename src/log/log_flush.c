@@ -6,7 +6,8 @@
  * over the batches that brought them.
  * Threads: begin and end under the partition lock, run without.
  * Errors: a failed sync fails the log for good; it is never tried again. Without a
- * descriptor for what has to be opened nothing failed: LIMIT, and another flush may be tried. */
+ * descriptor for what has to be opened, or room for the epochs, nothing failed: LIMIT, and another
+ * flush may be tried. */
 #include <stdio.h>
 #include <string.h>
 
@@ -195,9 +196,12 @@ log_flush_run(struct log_flush *flush)
         err = env_sync(flush->files[i].file);
     if (err == ERR_OK && flush->metadata_sync)
         err = sync_metadata(flush);
-    if (err == ERR_OK && flush->epochs_path != NULL)
+    if (err == ERR_OK && flush->epochs_path != NULL) {
         err = env_write_file_atomic(flush->env, flush->epochs_path,
             (struct bytes){(const uint8_t *)flush->epochs, flush->epochs_len});
+        if (err == ERR_NOSPACE)
+            err = ERR_LIMIT; /* unlike a sync of data: the old file is still in place */
+    }
     /* Naming the epochs synced the directory. */
     if (err == ERR_OK && flush->dir_path != NULL && flush->epochs_path == NULL)
         err = env_sync_dir(flush->env, flush->dir_path);
@@ -274,7 +278,7 @@ enum err
 log_flush_end(struct log *log, struct log_flush *flush, enum err result)
 {
     log->flushing = false;
-    if (result == ERR_LIMIT) { /* no descriptor to sync a directory by; no sync gives that */
+    if (result == ERR_LIMIT) { /* no descriptor for a directory, no room for the epochs; no sync */
         log->dir_dirty = log->dir_dirty || flush->dir_path != NULL;
         log->parent_dirty = log->parent_dirty || flush->parent_path != NULL;
         log->metadata_dirty = log->metadata_dirty || flush->metadata_sync;

@@ -260,13 +260,44 @@ hide_corrupt(struct recovery *r, int32_t i, int64_t position)
     return ERR_OK;
 }
 
+/* What the journal has behind the damage goes to the segments too, as it ends with this start.
+ * *any: it has something, which was made durable after all that lies before it. Below the recovery
+ * point its places may be of before a compaction, and the segments have it all. */
+static enum err
+fill_behind(struct recovery *r, int32_t i, int64_t position, bool *any)
+{
+    struct log *log = r->log;
+    char key[LOG_NAME_MAX + 1];
+    enum err err = ERR_OK;
+    *any = false;
+    if (log->host->redo == NULL)
+        return ERR_OK;
+    snprintf(key, sizeof key, "%s-%d", log->topic, (int)log->partition);
+    struct log_redo_want want = {.key = str_of(key),
+        .topic_id = log->topic_id,
+        .position = position,
+        .offset_next = r->expected > r->opts.recovery_point ? r->expected : r->opts.recovery_point};
+    for (int32_t k = i; k < log->segment_count && err == ERR_OK; k++) {
+        struct env_file *file;
+        want.segment_base = log->segments[k]->base_offset;
+        err = segment_file(log->segments[k], &file);
+        if (err != ERR_OK)
+            return err;
+        err = log_redo_fill(log->host->redo, &want, file, any);
+        env_file_close(&file);
+        want.position = -1;
+    }
+    return err;
+}
+
 static enum err
 handle_damage(struct recovery *r, int32_t i, int64_t position)
 {
     struct log *log = r->log;
     enum segment_damage damage = SEGMENT_DAMAGE_CORRUPT;
-    enum err err = ERR_OK;
-    if (r->expected >= r->opts.recovery_point)
+    bool followed;
+    enum err err = fill_behind(r, i, position, &followed);
+    if (err == ERR_OK && r->expected >= r->opts.recovery_point && !followed)
         err = segment_classify(log->segments[i], position, r->expected, &damage);
     if (err != ERR_OK)
         return err;

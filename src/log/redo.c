@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "log/file_name.h"
 #include "log/journal.h"
+#include "wire/batch.h"
 #include "wire/crc32c.h"
 
 enum {
@@ -374,6 +375,85 @@ log_redo_apply(struct log_redo *redo, const struct log_redo_want *want, struct e
         }
         skip = 0;
     }
+    mem_free(data);
+    return err;
+}
+
+/* Whether the file has a whole batch there: then it is later than the journal's, or the same. */
+static bool
+stands_there(struct env_file *file, int64_t position, struct buf *scratch)
+{
+    struct batch_view batch;
+    size_t n = 0, size;
+    buf_clear(scratch);
+    uint8_t *data = buf_extend(scratch, BATCH_HEADER_SIZE);
+    if (data == NULL || env_read_at(file, position, data, BATCH_HEADER_SIZE, &n) != ERR_OK ||
+        batch_peek_size((struct bytes){data, n}, &size) != ERR_OK || size > BATCH_LEN_MAX)
+        return false;
+    buf_clear(scratch);
+    data = buf_extend(scratch, size);
+    return data != NULL && env_read_at(file, position, data, size, &n) == ERR_OK &&
+           batch_parse((struct bytes){data, n}, &batch) == ERR_OK && batch_crc_ok(&batch);
+}
+
+struct redo_fill {
+    struct log_redo *redo;
+    const struct log_redo_want *want;
+    struct env_file *file;
+    struct buf scratch;
+    bool any;
+};
+
+/* The batches of one piece, whose bytes are in data. */
+static enum err
+fill_piece(struct redo_fill *fill, const struct redo_piece *piece, const uint8_t *data)
+{
+    struct batch_view batch;
+    struct bytes rest = {data, piece->len};
+    int64_t position = piece->position;
+    enum err err = ERR_OK;
+    while (err == ERR_OK && rest.len > 0 && batch_parse(rest, &batch) == ERR_OK &&
+           batch_crc_ok(&batch)) {
+        if (position > fill->want->position && batch.base_offset >= fill->want->offset_next) {
+            fill->any = true;
+            if (!stands_there(fill->file, position, &fill->scratch)) {
+                err =
+                    env_write_at(fill->file, position, (struct bytes){rest.data, batch.size_bytes});
+                atomic_fetch_add(&fill->redo->bytes, (int64_t)batch.size_bytes);
+            }
+        }
+        position += (int64_t)batch.size_bytes;
+        rest.data += batch.size_bytes;
+        rest.len -= batch.size_bytes;
+    }
+    return err;
+}
+
+enum err
+log_redo_fill(
+    struct log_redo *redo, const struct log_redo_want *want, struct env_file *file, bool *any)
+{
+    struct redo_log *log = redo_find(redo, want->key);
+    bool known = !uuid_is_zero(want->topic_id);
+    struct redo_fill fill = {.redo = redo, .want = want, .file = file};
+    if (log == NULL || (known && !uuid_eq(log->topic_id, want->topic_id)))
+        return ERR_OK;
+    uint8_t *data = mem_alloc(LOG_JOURNAL_ENTRY_MAX);
+    if (data == NULL)
+        return ERR_NOMEM;
+    buf_init(&fill.scratch, BATCH_LEN_MAX);
+    enum err err = ERR_OK;
+    for (int32_t i = 0; err == ERR_OK && i < log->count; i++) {
+        const struct redo_piece *piece = &log->pieces[i];
+        if (piece->segment_base != want->segment_base ||
+            piece->position + (int64_t)piece->len <= want->position)
+            continue;
+        err = piece_read(redo, piece, data);
+        if (err == ERR_OK)
+            err = fill_piece(&fill, piece, data);
+    }
+    *any = *any || fill.any;
+    buf_fini(&fill.scratch);
     mem_free(data);
     return err;
 }

@@ -5,6 +5,8 @@
 #ifndef LOG_REDO_H
 #define LOG_REDO_H
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "base/err.h"
@@ -29,6 +31,12 @@ struct log_redo_want {
  * has that very batch there. Gives the end of what was written; NOTFOUND when it has it not. */
 MUST_USE enum err log_redo_apply(struct log_redo *redo, const struct log_redo_want *want,
     struct env_file *file, int64_t *end_position);
+/* Behind damage, where nothing leads from one batch to the next: every whole batch that the journal
+ * has of the segment behind `position`, with an offset from offset_next on, stands in `file`
+ * afterwards, unless another whole one stands there. *any when there was one: then everything
+ * before it had been durable. */
+MUST_USE enum err log_redo_fill(
+    struct log_redo *redo, const struct log_redo_want *want, struct env_file *file, bool *any);
 /* Bytes given back so far. */
 int64_t log_redo_bytes(const struct log_redo *redo);
 

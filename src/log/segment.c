@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
-enum { RESERVE_FROM = 4 << 20, RESERVE_MAX = 16 << 20 };
+enum { RESERVE_FROM = 4 << 20, RESERVE_MAX = 16 << 20, FULL_MS = 100 };
 
 static enum err
 segment_new(struct segment_home *home, int64_t base_offset, struct log_segment **out)
@@ -311,6 +311,8 @@ segment_write(struct log_segment *seg, struct bytes batches)
             return err;
         seg->dirty_file = file; /* I4 */
     }
+    if (seg->cut_unsynced && env_now_ms(seg->home->env) < seg->full_until_ms)
+        return ERR_NOSPACE;
     if (seg->cut_unsynced) {
         enum err err = env_sync(seg->dirty_file);
         if (err != ERR_OK)
@@ -321,6 +323,8 @@ segment_write(struct log_segment *seg, struct bytes batches)
     enum err err = env_write_at(seg->dirty_file, seg->size_bytes, batches);
     if (err == ERR_NOSPACE) {
         seg->cut_unsynced = true;
+        seg->full_until_ms = env_now_ms(seg->home->env) + FULL_MS;
+        seg->reserved_bytes = 0; /* the blocks go with what is cut */
         if (env_truncate(seg->dirty_file, seg->size_bytes) != ERR_OK)
             err = ERR_IO; /* what the write left behind could not be removed */
     }

@@ -75,6 +75,7 @@ struct log_segment {
     uint32_t bytes_since_index;
     bool txn_unsynced;
     bool has_snapshot;         /* `<base>.snapshot` exists */
+    int64_t full_until_ms;     /* with cut_unsynced: no write is tried before, nor its cut synced */
     int64_t reserved_bytes;    /* blocks of its file up to here were asked for, ahead of data */
     enum log_file_phase phase; /* in its files' names: CLEANED while the cleaner writes it */
 };

@@ -465,6 +465,7 @@ static void
 on_start(struct loop_task *task)
 {
     struct node_metadata *md = CONTAINER_OF(task, struct node_metadata, start_task);
+    metadata_store_start(md);
     enum err err = raft_tick(md->raft, env_wall_ms(md->opts.env));
     if (err == ERR_OK && meta_image_feature(md->latest, STR("metadata.version")) == 0)
         err = metadata_store_bootstrap(md);

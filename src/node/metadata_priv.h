@@ -30,7 +30,9 @@ struct metadata_flush {
     struct log_flush flush;
     enum err err;
     bool running;
-    bool again; /* something was appended meanwhile */
+    bool again;              /* something was appended meanwhile */
+    struct loop_timer retry; /* without descriptors or memory to flush with */
+    int64_t delay_ms;        /* the last; 0: the last flush was done */
 };
 
 /* Who wants to know when no flush runs any more (node_metadata_settle). */
@@ -124,6 +126,7 @@ MUST_USE enum err metadata_store_bootstrap(struct node_metadata *md);
 enum err metadata_store_quorum_state(void *ctx, struct bytes text);
 enum err metadata_store_append(void *ctx, uint8_t *batches, size_t len);
 void metadata_store_want_flush(void *ctx);
+void metadata_store_start(struct node_metadata *md); /* the loop is there */
 void metadata_store_fini(struct node_metadata *md);
 /* metadata_replay.c: the first image, from the snapshots found and the log. */
 MUST_USE enum err metadata_replay(struct node_metadata *md);

@@ -10,7 +10,13 @@
 #include "base/assert.h"
 #include "node/metadata_priv.h"
 
-enum { STATE_MAX = 64 << 10, PATH_SIZE = 4096, MESSAGE_BYTES_MAX = 8 << 20 };
+enum {
+    STATE_MAX = 64 << 10,
+    PATH_SIZE = 4096,
+    MESSAGE_BYTES_MAX = 8 << 20,
+    FLUSH_DELAY_MIN_MS = 10,
+    FLUSH_DELAY_MAX_MS = 1000,
+};
 
 static const char MODULE[] = "metadata";
 
@@ -109,6 +115,36 @@ metadata_store_append(void *ctx, uint8_t *batches, size_t len)
 
 static void start_flush(struct node_metadata *md);
 
+/* Nothing is in doubt, and nothing is gained by asking at once: later, and later yet each time. */
+static void
+flush_later(struct node_metadata *md)
+{
+    struct metadata_flush *flush = &md->flush;
+    if (md->settle.asked)
+        return;
+    flush->delay_ms = flush->delay_ms == 0 ? FLUSH_DELAY_MIN_MS : flush->delay_ms * 2;
+    if (flush->delay_ms > FLUSH_DELAY_MAX_MS)
+        flush->delay_ms = FLUSH_DELAY_MAX_MS;
+    diag_event(md->diag, DIAG_WARN, MODULE, "flush_delayed", DIAG_I64("ms", flush->delay_ms));
+    if (loop_timer_start(&flush->retry, flush->delay_ms) != ERR_OK)
+        raft_flush_failed(md->raft);
+}
+
+static void
+on_retry(struct loop_timer *timer)
+{
+    struct metadata_flush *flush = CONTAINER_OF(timer, struct metadata_flush, retry);
+    struct node_metadata *md = CONTAINER_OF(flush, struct node_metadata, flush);
+    if (!md->settle.asked)
+        start_flush(md);
+}
+
+void
+metadata_store_start(struct node_metadata *md)
+{
+    loop_timer_init(&md->flush.retry, md->loop, on_retry);
+}
+
 static void
 flush_run(struct pool_work *work)
 {
@@ -126,10 +162,11 @@ flush_done(struct loop_task *task)
     int64_t offset = flush->flush.offset;
     flush->running = false;
     enum err err = log_flush_end(md->log, &flush->flush, flush->err);
-    if (err == ERR_LIMIT && !md->settle.asked) { /* out of descriptors: until there are some */
-        start_flush(md);
+    if (err == ERR_LIMIT && !md->settle.asked) { /* out of descriptors */
+        flush_later(md);
         return;
     }
+    flush->delay_ms = 0;
     if (err != ERR_OK) {
         raft_flush_failed(md->raft);
         if (md->settle.asked)
@@ -151,7 +188,12 @@ start_flush(struct node_metadata *md)
 {
     struct metadata_flush *flush = &md->flush;
     flush->again = false;
-    if (log_flush_begin(md->log, &flush->flush) != ERR_OK) {
+    enum err err = log_flush_begin(md->log, &flush->flush);
+    if (err == ERR_LIMIT || err == ERR_NOMEM) {
+        flush_later(md);
+        return;
+    }
+    if (err != ERR_OK) {
         raft_flush_failed(md->raft);
         return;
     }
@@ -167,7 +209,7 @@ metadata_store_want_flush(void *ctx)
     struct node_metadata *md = ctx;
     if (md->flush.running)
         md->flush.again = true;
-    else if (!md->settle.asked)
+    else if (!md->settle.asked && !loop_timer_running(&md->flush.retry))
         start_flush(md);
 }
 

@@ -57,6 +57,7 @@ struct sim_disk_faults {
     uint32_t rename_error_ppm; /* rename, unlink, rmdir */
     uint32_t delay_ppm;        /* pool work and syncs take up to 1 s of virtual time */
     int64_t capacity_bytes;    /* NOSPACE beyond; 0 = unlimited */
+    bool no_descriptors;       /* what needs a new one gives LIMIT, everywhere */
 };
 void sim_host_disk_faults(struct sim_host *host, const struct sim_disk_faults *faults);
 /* Fails the nth operation from now of one kind, once, as the error says. */

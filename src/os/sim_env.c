@@ -111,6 +111,15 @@ sim_fate(struct sim_env *env, enum sim_op op, const char *path)
     return fate;
 }
 
+static bool
+lacks_descriptor(struct sim_env *env)
+{
+    if (env->dead || !env->host->faults.no_descriptors)
+        return false;
+    env->host->sim->faults++;
+    return true;
+}
+
 enum err
 sim_fate_end(struct sim_env *env, const struct sim_fate *fate)
 {
@@ -354,6 +363,8 @@ sim_env_open(struct env *base, const char *path, int flags, struct env_file **ou
 {
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
+    if (lacks_descriptor(env))
+        return ERR_LIMIT;
     struct sim_fate fate = sim_fate(env, SIM_OP_OPEN, path);
     enum err err = fate.effect ? open_inode(env, path, flags, &inode) : ERR_OK;
     if (fate.err == ERR_OK)
@@ -462,6 +473,8 @@ sim_env_sync_dir(struct env *base, const char *path)
 {
     struct sim_env *env = env_of(base);
     struct sim_inode *inode = NULL;
+    if (lacks_descriptor(env))
+        return ERR_LIMIT;
     struct sim_fate fate = sim_fate(env, SIM_OP_SYNC, path);
     uint64_t before = env->host->disk.write_next;
     enum err err = fate.err == ERR_OK ? disk_find(&env->host->disk, path, &inode) : ERR_OK;

@@ -7,6 +7,8 @@
 #include "log_fixture.h"
 #include "os/sim.h"
 
+enum { ROOM_AGAIN_MS = 150 }; /* a log whose disk was full asks it again */
+
 struct room {
     struct sim *sim;
     struct sim_host *host;
@@ -88,6 +90,7 @@ each_operation_failing_once_loses_nothing_flushed(void **state)
                 assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_FAILED);
                 assert_int_equal(log_flush_now(r.fx.log), ERR_FAILED);
             } else if (err == ERR_NOSPACE || err == ERR_LIMIT) {
+                sim_run_ms(r.sim, ROOM_AGAIN_MS);
                 assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_OK);
                 fixture_check_all(&r.fx);
             }
@@ -125,11 +128,47 @@ a_full_disk_refuses_and_recovers_without_a_restart(void **state)
     int64_t end = log_end_offset(r.fx.log);
     assert_true(end > 3);
     fixture_check_all(&r.fx);
+    /* Who goes on asking costs the disk nothing. */
+    uint64_t before = sim_faults_injected(r.sim), steps = sim_steps(r.sim);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_NOSPACE);
+    assert_int_equal(sim_faults_injected(r.sim), before);
+    assert_int_equal(sim_steps(r.sim), steps);
+    assert_int_equal(log_active(r.fx.log)->reserved_bytes, 0);
     sim_host_disk_faults(r.host, &none);
+    sim_run_ms(r.sim, ROOM_AGAIN_MS);
     assert_int_equal(fixture_add(&r.fx, 1, 800), end);
     fixture_reopen(&r.fx);
     fixture_check_all(&r.fx);
     room_fini(&r);
+}
+
+/* They are written beside their file: nothing is in doubt, and no directory goes out of service. */
+static void
+epochs_that_find_no_room_wait_for_it(void **state)
+{
+    struct room r;
+    int refused = 0;
+    (void)state;
+    for (uint64_t nth = 1; nth < 4; nth++) {
+        room_init(&r);
+        fixture_add(&r.fx, 1, 100);
+        assert_int_equal(log_flush_now(r.fx.log), ERR_OK);
+        r.fx.epoch++;
+        int64_t offset = fixture_add(&r.fx, 1, 100);
+        sim_host_fail_nth(r.host, SIM_OP_WRITE, nth, ERR_NOSPACE);
+        enum err err = log_flush_now(r.fx.log);
+        refused += err != ERR_OK;
+        assert_true(err == ERR_OK || err == ERR_LIMIT);
+        assert_int_equal(log_state(r.fx.log), LOG_OPEN);
+        assert_int_equal(log_recovery_point(r.fx.log), err == ERR_OK ? offset + 1 : offset);
+        assert_int_equal(log_flush_now(r.fx.log), ERR_OK);
+        assert_int_equal(log_recovery_point(r.fx.log), offset + 1);
+        fixture_kill(&r.fx, offset + 1, offset + 1);
+        assert_int_equal(log_epoch_for_offset(r.fx.log, offset), r.fx.epoch);
+        room_fini(&r);
+    }
+    assert_true(refused > 0);
 }
 
 /* Else pieces of a write that found no room shine through those of the next that found some. */
@@ -155,6 +194,7 @@ a_power_cut_after_a_full_disk_leaves_no_damage(void **state)
         sim_host_disk_faults(r.host, &full);
         refused += fixture_append(&r.fx, &batch, &result) == ERR_NOSPACE;
         sim_host_disk_faults(r.host, &none);
+        sim_run_ms(r.sim, ROOM_AGAIN_MS);
         assert_int_equal(fixture_append(&r.fx, &batch, &result), ERR_OK);
         log_abandon(&r.fx.log);
         struct env *env = r.fx.env;
@@ -238,7 +278,8 @@ what_lies_behind_damage_is_durable_once_a_start_hid_it(void **state)
     room_fini(&r);
 }
 
-TEST_MAIN(cmocka_unit_test(each_operation_failing_once_loses_nothing_flushed),
+TEST_MAIN(cmocka_unit_test(epochs_that_find_no_room_wait_for_it),
+    cmocka_unit_test(each_operation_failing_once_loses_nothing_flushed),
     cmocka_unit_test(a_topic_id_that_cannot_be_read_opens_no_log),
     cmocka_unit_test(what_lies_behind_damage_is_durable_once_a_start_hid_it),
     cmocka_unit_test(a_power_cut_after_a_full_disk_leaves_no_damage),

@@ -47,6 +47,8 @@ struct fixture {
     bool busy;
     enum err result;
     int64_t sent, acked;
+    bool (*over)(void *ctx); /* ends the wait for a change; NULL: is_over */
+    int64_t end_offset;      /* of the log before it */
 };
 
 static void
@@ -177,7 +179,7 @@ change(struct fixture *f)
     f->busy = true;
     f->result = ERR_CANCELED;
     meta_port_submit(node_metadata_port(f->md), &f->req);
-    (void)sim_run_until(f->sim, is_over, f, WAIT_MS);
+    (void)sim_run_until(f->sim, f->over != NULL ? f->over : is_over, f, WAIT_MS);
     if (f->busy || f->result != ERR_OK)
         return false;
     f->acked = f->sent;
@@ -412,7 +414,53 @@ a_power_cut_at_any_operation_loses_nothing(void **state)
     crash_everywhere(SIM_CRASH_POWER, 3);
 }
 
-TEST_MAIN(cmocka_unit_test(the_log_is_cut_behind_snapshots_and_old_ones_go),
+static const struct sim_disk_faults NO_FAULTS = {0}, NO_DESCRIPTORS = {.no_descriptors = true};
+
+/* From when a change is appended on there are none, also not to make a new segment's name durable.
+ */
+static bool
+is_over_or_starves(void *ctx)
+{
+    struct fixture *f = ctx;
+    if (log_end_offset(f->md->log) > f->end_offset)
+        sim_host_disk_faults(f->host, &NO_DESCRIPTORS);
+    return is_over(ctx);
+}
+
+/* It waits for them, and asks less and less often. */
+static void
+without_descriptors_a_change_waits_until_there_are_some(void **state)
+{
+    struct fixture f;
+    enum err err;
+    (void)state;
+    fixture_open(&f, test_seed(7));
+    assert_true(boot(&f, &err));
+    f.over = is_over_or_starves;
+    for (int i = 0; i < 60; i++) {
+        f.end_offset = log_end_offset(f.md->log);
+        uint64_t before = sim_faults_injected(f.sim);
+        bool done = change(&f);
+        if (!done && f.busy) {
+            assert_in_range(sim_faults_injected(f.sim) - before, 5, WAIT_MS / 1000 + 20);
+            break;
+        }
+        sim_host_disk_faults(f.host, &NO_FAULTS);
+    }
+    assert_true(f.busy);
+    sim_host_disk_faults(f.host, &NO_FAULTS);
+    (void)sim_run_until(f.sim, is_over, &f, WAIT_MS);
+    assert_false(f.busy);
+    assert_int_equal(f.result, ERR_OK);
+    assert_int_equal(value_now(&f), f.sent);
+    end(&f, true);
+    assert_true(boot(&f, &err));
+    assert_int_equal(value_now(&f), f.sent);
+    fixture_close(&f);
+}
+
+TEST_MAIN(cmocka_unit_test(without_descriptors_a_change_waits_until_there_are_some),
+    cmocka_unit_test(the_log_is_cut_behind_snapshots_and_old_ones_go),
     cmocka_unit_test(the_image_of_an_answer_outlives_the_next_changes),
     cmocka_unit_test(snapshots_come_and_go_by_time),
     cmocka_unit_test(a_damaged_snapshot_is_passed_over_only_where_the_log_reaches),
