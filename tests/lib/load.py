@@ -95,6 +95,14 @@ class Reader(threading.Thread):
                     self.errors.append(f"{at} was {self.seen[at]} and is {number}")
         self.consumer.close()
 
+    def wait(self, more, timeout_s=30):
+        """Until so many more records were shown to it."""
+        wanted, end = len(self.seen) + more, time.monotonic() + timeout_s
+        while len(self.seen) < wanted:
+            check(time.monotonic() < end, f"a reader was shown {len(self.seen)} records, not {wanted}; {self.errors[-3:]}")
+            check(not self.ended.is_set() and self.is_alive(), f"the reader has ended; {self.errors[-3:]}")
+            time.sleep(0.01)
+
     def stop(self):
         self.ended.set()
         self.join()
@@ -148,6 +156,7 @@ def audit_records(seen, load, reader=None):
                      f"{[(n, load.acked[n], where[n]) for n in moved[:3]]}")
     if reader:
         equal(reader.errors, [], "errors of the reader")
+        check(reader.seen, "the reader was shown nothing: it says nothing of what may be gone")
         phantoms = [at for at, number in list(reader.seen.items()) if where.get(number) != at]
         check(not phantoms, f"{len(phantoms)} records were shown to a reader and are gone: {phantoms[:3]}")
     return len(where)

@@ -247,13 +247,13 @@ def producer_sequences(codec, name):
         "without a sequence": [(1, 0, -1, 1)], "a sequence without a producer": [(-1, 0, 3, 1)], "large producer": [((1 << 63) - 1, 32767, MAX32, 1), ((1 << 63) - 1, 32767, 0, 1)]}
     for v in range(3, 14):
         for label, sent in series.items():
-            m.case(f"v{v} {label}", create("s%", partitions=1, v=7 if v == 13 else 4), *leader("s%"), *[step("Produce", v, produce_base(v, "s%", records(n, pid=p, epoch=e, sequence=s))) for p, e, s, n in sent],
+            m.case(f"v{v} {label}", create("s%", partitions=1, v=7), *leader("s%"), *[step("Produce", v, produce_base(v, "s%", records(n, pid=p, epoch=e, sequence=s))) for p, e, s, n in sent],
                    step("DescribeProducers", 0, {"topics": [{"name": "s%", "partitionIndexes": [0]}]}))
-        m.case(f"v{v} after records were deleted", create("s%", partitions=1, v=7 if v == 13 else 4), *leader("s%"), step("Produce", v, produce_base(v, "s%", records(2, pid=1, epoch=0, sequence=0))),
+        m.case(f"v{v} after records were deleted", create("s%", partitions=1, v=7), *leader("s%"), step("Produce", v, produce_base(v, "s%", records(2, pid=1, epoch=0, sequence=0))),
                step("DeleteRecords", 2, {"topics": [{"name": "s%", "partitions": [{"partitionIndex": 0, "offset": -1}]}], "timeoutMs": 5000}),
                *[step("Produce", v, produce_base(v, "s%", records(1, pid=1, epoch=0, sequence=s))) for s in (2, 2, 9)])
-        m.case(f"v{v} after the topic was made again", create("s%", partitions=1, v=7 if v == 13 else 4), *leader("s%"), step("Produce", v, produce_base(v, "s%", records(2, pid=1, epoch=0, sequence=0))),
-               step("DeleteTopics", 5, {"topicNames": ["s%"], "timeoutMs": 30000}), create("s%", partitions=1, v=7 if v == 13 else 4), *leader("s%"),
+        m.case(f"v{v} after the topic was made again", create("s%", partitions=1, v=7), *leader("s%"), step("Produce", v, produce_base(v, "s%", records(2, pid=1, epoch=0, sequence=0))),
+               step("DeleteTopics", 5, {"topicNames": ["s%"], "timeoutMs": 30000}), create("s%", partitions=1, v=7), *leader("s%"),
                *[step("Produce", v, produce_base(v, "s%", records(1, pid=1, epoch=0, sequence=s))) for s in (2, 0)])
         two = produce_base(v, "t", records(1, pid=90 + v, epoch=0, sequence=0))
         two["topicData"][0]["partitionData"].append({"index": 1, "records": records(1, pid=90 + v, epoch=0, sequence=5)})
