@@ -53,6 +53,16 @@ enum {
 /* Bytes of one request that are appended before others have their turn. */
 enum { LIMIT_APPEND_TURN = 1 << 20 };
 
+/* What is counted for client quotas: owners with a quota that were seen in the last hour, each with
+ * at most so many samples of time (quota.window.num is 11: 400 bytes each, 4 MB), and in no case
+ * more memory than that. Where there are more owners the one unused for longest begins anew. */
+enum {
+    LIMIT_QUOTA_COUNTS = 10000,
+    LIMIT_QUOTA_SAMPLES = 3600,
+    LIMIT_QUOTA_BYTES = 16 << 20,
+    LIMIT_QUOTA_SPELLINGS = 1000, /* of addresses with quotas, looked at for each connection */
+};
+
 /* Connections: output that a reader has not taken yet before we stop reading its requests, and
  * requests in flight on one connection. */
 enum {

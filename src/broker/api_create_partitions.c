@@ -1,10 +1,13 @@
 /* CreatePartitions (37): topics only grow; decided by the controller. */
 #include "broker/broker.h"
 #include "broker/forward.h"
+#include "broker/quota_req.h"
 #include "proto/api_keys.h"
 #include "proto/create_partitions_request.h"
 #include "proto/create_partitions_response.h"
 #include "proto/error_codes.h"
+
+enum { VERSION_STRICT_QUOTA = 3 };
 
 static const void *
 fail(struct broker_req *req, enum proto_error code)
@@ -33,6 +36,7 @@ handle(struct broker_req *req)
 {
     const struct proto_create_partitions_request *msg = req->msg;
 
+    broker_quota_mutates(req, VERSION_STRICT_QUOTA);
     broker_forward_within(req, msg->timeout_ms, fail);
 }
 

@@ -4,6 +4,7 @@
 #include "broker/broker.h"
 #include "broker/cluster_view.h"
 #include "broker/forward.h"
+#include "broker/quota_req.h"
 #include "proto/api_keys.h"
 #include "proto/create_topics_request.h"
 #include "proto/create_topics_response.h"
@@ -30,7 +31,7 @@ fail(struct broker_req *req, enum proto_error code)
     return response;
 }
 
-enum { VERSION_CONFIGS = 5, CONFIG_BYTES = 4096 };
+enum { VERSION_CONFIGS = 5, VERSION_STRICT_QUOTA = 6, CONFIG_BYTES = 4096 };
 
 /* Topics with configuration of their own are answered with all keys, each. */
 static void
@@ -50,6 +51,7 @@ handle(struct broker_req *req)
     const struct proto_create_topics_request *msg = req->msg;
 
     make_room(req);
+    broker_quota_mutates(req, VERSION_STRICT_QUOTA);
     broker_forward_within(req, msg->timeout_ms, fail);
 }
 

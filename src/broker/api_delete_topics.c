@@ -1,10 +1,13 @@
 /* DeleteTopics (20): by name, or since v6 by name or id; decided by the controller. */
 #include "broker/broker.h"
 #include "broker/forward.h"
+#include "broker/quota_req.h"
 #include "proto/api_keys.h"
 #include "proto/delete_topics_request.h"
 #include "proto/delete_topics_response.h"
 #include "proto/error_codes.h"
+
+enum { VERSION_STRICT_QUOTA = 5 };
 
 static const void *
 fail(struct broker_req *req, enum proto_error code)
@@ -36,6 +39,7 @@ handle(struct broker_req *req)
 {
     const struct proto_delete_topics_request *msg = req->msg;
 
+    broker_quota_mutates(req, VERSION_STRICT_QUOTA);
     broker_forward_within(req, msg->timeout_ms, fail);
 }
 

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "broker/api_fetch_priv.h"
 #include "broker/broker.h"
+#include "broker/quota_req.h"
 #include "meta/image.h"
 #include "replica/manager.h"
 
@@ -283,13 +284,15 @@ fetch_limits(struct fetch *f)
     f->max_bytes = msg->max_bytes < 0 ? 0 : (size_t)msg->max_bytes;
     if (f->max_bytes > FETCH_BYTES_MAX)
         f->max_bytes = FETCH_BYTES_MAX;
+    f->follower = replica_id_of(f) >= 0;
+    if (!f->follower)
+        f->max_bytes = broker_quota_fetch_bytes_max(f->req, f->max_bytes);
     f->min_bytes = msg->min_bytes < 0 ? 0 : (size_t)msg->min_bytes;
     if (f->min_bytes > f->max_bytes)
         f->min_bytes = f->max_bytes;
     if (wait_ms > FETCH_WAIT_MS_MAX)
         wait_ms = FETCH_WAIT_MS_MAX;
     f->deadline_ms = loop_now_ms(f->req->loop) + wait_ms;
-    f->follower = replica_id_of(f) >= 0;
 }
 
 static enum proto_error

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "broker/api_fetch_priv.h"
 #include "broker/leader_hint.h"
+#include "broker/quota_req.h"
 #include "replica/traffic.h"
 
 struct reply {
@@ -229,11 +230,40 @@ note_traffic(const struct fetch *f)
     }
 }
 
+static size_t
+bytes_found(const struct fetch *f)
+{
+    size_t bytes = 0;
+
+    for (int32_t i = 0; i < f->context.item_count; i++)
+        bytes += f->context.items[i].records_bytes;
+    return bytes;
+}
+
+/* Over a quota: an answer of nothing, which leaves the session where it is but for its epoch. */
+static void
+reply_throttled(struct fetch *f)
+{
+    struct proto_fetch_response response;
+    int32_t session_id = REPLICA_SESSION_ID_NONE;
+    enum proto_error error = replica_fetch_skip(f->sessions, &f->context, &session_id);
+
+    fetch_release(f);
+    proto_init(&proto_fetch_response_schema, &response);
+    response.error_code = (int16_t)error;
+    response.session_id = session_id;
+    broker_req_reply(f->req, &response);
+}
+
 void
 fetch_reply(struct fetch *f)
 {
     struct reply reply = {.f = f};
     int32_t session_id = REPLICA_SESSION_ID_NONE;
+    if (!f->follower && broker_quota_fetched(f->req, bytes_found(f))) {
+        reply_throttled(f);
+        return;
+    }
     enum proto_error error = replica_fetch_finish(f->sessions, &f->context, &session_id);
 
     if (error != PROTO_ERROR_NONE) {

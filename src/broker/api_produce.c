@@ -13,6 +13,7 @@
 #include "broker/check.h"
 #include "broker/leader_hint.h"
 #include "broker/park.h"
+#include "broker/quota_req.h"
 #include "broker/request.h"
 #include "meta/image.h"
 #include "proto/error_codes.h"
@@ -105,6 +106,7 @@ part_fail(struct produce *p, struct proto_produce_response_partition_produce_res
 static void
 produce_reply(struct produce *p)
 {
+    broker_quota_produced(p->req, p->req->frame_len);
     if (p->msg->acks != 0)
         broker_req_reply(p->req, &p->response);
     else if (p->failed)

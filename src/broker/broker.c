@@ -20,6 +20,9 @@
 #include "proto/error_codes.h"
 #include "security/principal.h"
 
+/* A connection that is to be closed takes nothing up before. */
+enum { REFUSED_MARGIN_MS = 1000 };
+
 enum { CREATION_ARENA = 64 << 10, CREATIONS_MAX = 1000 };
 
 /* ---- images ---- */
@@ -35,6 +38,7 @@ broker_image_take(struct broker_reactor *reactor)
         old = reactor->image;
         reactor->image = next;
         atomic_store(&reactor->image_next, NULL);
+        reactor->quotas_on = meta_image_quota_count(next) > 0;
     }
     mutex_unlock(&broker->mutex);
     if (old != NULL)
@@ -72,10 +76,27 @@ broker_publish(struct broker *broker, struct meta_image *image)
 
 /* ---- connections ---- */
 
+static void
+refused_over(struct loop_timer *timer)
+{
+    struct broker_peer *peer = CONTAINER_OF(timer, struct broker_peer, refused);
+    net_conn_close(peer->conn, "connects too often");
+}
+
+/* KIP-612: it is not heard, and closed when its address has waited long enough. */
+static void
+refuse_when_too_fast(struct broker_reactor *reactor, struct broker_peer *peer)
+{
+    int64_t wait_ms = broker_quota_connected(reactor, peer);
+    if (wait_ms > 0 && loop_timer_start(&peer->refused, wait_ms) == ERR_OK)
+        net_conn_throttle(peer->conn, wait_ms + REFUSED_MARGIN_MS);
+}
+
 static bool
 on_open(void *ctx, struct net_conn *conn, void **user)
 {
-    (void)ctx;
+    struct broker *broker = ctx;
+    struct broker_reactor *reactor = &broker->reactors[net_conn_reactor(conn)];
     struct broker_peer *peer = mem_calloc(1, sizeof *peer);
     if (peer == NULL)
         return false;
@@ -85,6 +106,10 @@ on_open(void *ctx, struct net_conn *conn, void **user)
     memcpy(peer->host, host, len + 1);
     peer->listener = net_conn_listener(conn);
     peer->principal = security_principal_anonymous();
+    peer->conn = conn;
+    loop_timer_init(&peer->refused, reactor->loop, refused_over);
+    if (reactor->quotas_on)
+        refuse_when_too_fast(reactor, peer);
     *user = peer;
     return true;
 }
@@ -98,8 +123,10 @@ on_frame(void *ctx, struct net_conn *conn, struct net_slot *slot)
 static void
 on_free(void *ctx, void *user)
 {
+    struct broker_peer *peer = user;
     (void)ctx;
-    mem_free(user);
+    loop_timer_stop(&peer->refused);
+    mem_free(peer);
 }
 
 const struct net_handler *
@@ -227,7 +254,11 @@ broker_new(const struct broker_opts *opts, struct broker **out)
         return ERR_NOMEM;
     broker->opts = *opts;
     broker->reactors = mem_calloc((size_t)opts->loop_count, sizeof *broker->reactors);
-    if (broker->reactors == NULL || broker_error_maps_make(broker) != ERR_OK) {
+    struct broker_quotas_opts quotas = {.env = opts->env,
+        .window = opts->config.quota_window,
+        .mutation_window = opts->config.quota_mutation_window};
+    if (broker->reactors == NULL || broker_error_maps_make(broker) != ERR_OK ||
+        broker_quotas_new(&quotas, &broker->quotas) != ERR_OK) {
         broker_error_maps_free(broker);
         mem_free(broker->reactors);
         mem_free(broker);
@@ -271,6 +302,7 @@ broker_free(struct broker **slot)
         creation_free(creation);
     }
     mutex_fini(&broker->mutex);
+    broker_quotas_free(&broker->quotas);
     broker_error_maps_free(broker);
     mem_free(broker->reactors);
     mem_free(broker);

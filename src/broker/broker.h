@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/histogram.h"
+#include "broker/quota_math.h"
 #include "broker/request.h"
 #include "meta/config.h"
 #include "meta/image.h"
@@ -25,8 +26,10 @@ struct broker_coord; /* broker/coord_log.h */
 struct broker_config {
     int32_t node_id;
     struct str cluster_id;
-    bool auto_create_topics; /* auto.create.topics.enable */
-    int64_t slow_request_ms; /* requests above are logged; 0: never */
+    bool auto_create_topics;                   /* auto.create.topics.enable */
+    int64_t slow_request_ms;                   /* requests above are logged; 0: never */
+    struct quota_window quota_window;          /* quota.window.*; zeros: the defaults */
+    struct quota_window quota_mutation_window; /* controller.quota.window.*; likewise */
 };
 
 /* All pointers are borrowed until broker_free. */

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "broker/broker.h"
 #include "broker/check.h"
+#include "broker/quota.h"
 #include "os/mutex.h"
 #include "proto/errors.h"
 
@@ -37,6 +38,13 @@ struct broker_req_box {
     struct meta_image *ask_image; /* what its response points into; a reference until the end */
     enum err ask_err;
     void (*ask_then)(struct broker_req *req, enum err err, void *response);
+    /* of quotas */
+    int32_t throttle_ms; /* its connection is not read for so long after it */
+    bool time_counted;
+    bool mutation_strict;
+    struct meta_mutation_quota mutations; /* take NULL: not counted */
+    struct broker_quota_limit mutation_limit;
+    int64_t mutation_wait_ms, mutation_at_ms; /* the metadata loop's until the answer is there */
 };
 
 struct broker_reactor {
@@ -44,6 +52,7 @@ struct broker_reactor {
     struct loop *loop;
     /* the reactor's */
     struct meta_image *image; /* referenced; NULL before the first */
+    bool quotas_on;           /* it has quotas of clients */
     struct list live;
     struct list free;
     int free_count;
@@ -69,6 +78,7 @@ struct broker {
     /* fixed */
     struct broker_opts opts;
     struct broker_reactor *reactors;
+    struct broker_quotas *quotas;
     struct proto_errors *error_maps[BROKER_API_KEYS]; /* owned; of what is served */
     struct broker_checks checks;
     /* under the mutex (LEAF) */
@@ -90,6 +100,14 @@ void broker_req_turn(void *ctx, struct net_conn *conn, struct net_slot *slot);
 
 /* dispatch.c */
 void broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *slot);
+
+/* quota_req.c: while the image has quotas */
+/* Before the response is encoded: says in it how long the client is to wait, and makes it wait. */
+void broker_quota_answer(struct broker_req *req, const void *response);
+/* The same where nothing is sent. */
+void broker_quota_silent(struct broker_req *req);
+/* How long a new connection waits to be closed; 0: it is served. */
+int64_t broker_quota_connected(struct broker_reactor *reactor, const struct broker_peer *peer);
 
 /* stats.c */
 MUST_USE enum err broker_error_maps_make(struct broker *broker);

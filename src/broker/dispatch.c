@@ -159,6 +159,7 @@ broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *s
     req->correlation_id = h.correlation_id;
     req->client_id = h.client_id;
     req->frame = slot->frame;
+    req->frame_len = slot->frame_len;
     req->start_ns = start_ns;
     req->conn = conn;
     req->slot = slot;

@@ -76,6 +76,10 @@ broker_req_box_get(struct broker_reactor *reactor, size_t frame_len)
     }
     box->counters = NULL;
     box->parked_ns = 0;
+    box->throttle_ms = 0;
+    box->time_counted = false;
+    box->mutations.take = NULL;
+    box->mutation_wait_ms = 0;
     box->req = (struct broker_req){
         .broker = reactor->broker,
         .loop = reactor->loop,
@@ -192,6 +196,8 @@ response_encode(struct broker_req *req, const void *response, struct writer *w, 
 static void
 reply_as(struct broker_req *req, const void *response, int16_t version)
 {
+    if (box_of(req)->reactor->quotas_on)
+        broker_quota_answer(req, response);
     struct net_slot *slot = slot_take(req);
     bool ok = response_encode(req, response, &slot->writer, version);
     broker_counters_errors(box_of(req), response);
@@ -219,6 +225,7 @@ broker_req_reply_version(struct broker_req *req, const void *response, int16_t v
 void
 broker_req_reply_none(struct broker_req *req)
 {
+    broker_quota_silent(req);
     struct net_slot *slot = slot_take(req);
     note_end(req, slot, 0, true);
     net_slot_drop(slot);
@@ -321,6 +328,7 @@ broker_ask_controller(struct broker_req *req, int16_t api_key, int16_t version, 
         .arena = req->arena,
         .image = &box->ask_image,
         .principal = req->peer->principal,
+        .mutations = box->mutations,
         .done = ask_done,
         .owner = req,
     };

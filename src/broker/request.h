@@ -25,6 +25,9 @@ struct broker_peer {
     struct str principal;   /* "User:ANONYMOUS" until security exists */
     char software_name[64]; /* from ApiVersions; "" when never told */
     char software_version[64];
+    /* Came too fast for its address: it is closed, unheard, when this has run. */
+    struct loop_timer refused;
+    struct net_conn *conn;
 };
 
 struct broker_req {
@@ -38,6 +41,7 @@ struct broker_req {
     const void *msg;      /* the decoded request, in the arena, views into the frame */
     struct arena *arena;  /* until the request ends */
     uint8_t *frame;       /* mutable bytes of the frame: produce patches batches in place */
+    size_t frame_len;
     const struct meta_image *image; /* the metadata of this request, referenced until it ends */
     int64_t start_ns;
     void *state; /* a parked handler's own, in the arena */

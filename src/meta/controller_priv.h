@@ -14,6 +14,15 @@ struct meta_op {
     struct meta_records *records;
 };
 
+/* Whether the asker's quota has room for as many changes of partitions. */
+static inline bool
+meta_may_mutate(const struct meta_op *op, int64_t partitions)
+{
+    const struct meta_mutation_quota *quota = &op->req->mutations;
+    return quota->take == NULL || quota->take(quota->ctx, partitions);
+}
+#define META_OVER_QUOTA "The throttling quota has been exceeded."
+
 enum err meta_op_create_topics(struct meta_op *op, void *response);
 enum err meta_op_delete_topics(struct meta_op *op, void *response);
 enum err meta_op_create_partitions(struct meta_op *op, void *response);

@@ -433,6 +433,10 @@ meta_op_create_topics(struct meta_op *op, void *response)
             total -= records;
             refuse(plan, PROTO_ERROR_POLICY_VIOLATION, STR(TOO_MANY));
         }
+        if (plan->result->error_code == 0 && !meta_may_mutate(op, plan->partition_count)) {
+            total -= records;
+            refuse(plan, PROTO_ERROR_THROTTLING_QUOTA_EXCEEDED, STR(META_OVER_QUOTA));
+        }
     }
     for (int32_t i = 0; i < answer->topics.count && !request->validate_only; i++) {
         enum err err = plans[i].result->error_code == 0 ? add_topic(op, &plans[i]) : ERR_OK;
@@ -490,6 +494,10 @@ grow_topic(struct meta_op *op,
         meta_alive_brokers(op->image, alive, META_BROKERS_MAX) < replica_count) {
         error = PROTO_ERROR_INVALID_REPLICATION_FACTOR;
         message = STR("Not enough brokers are alive for the topic's replication factor.");
+    }
+    if (error == PROTO_ERROR_NONE && !meta_may_mutate(op, added)) {
+        error = PROTO_ERROR_THROTTLING_QUOTA_EXCEEDED;
+        message = STR(META_OVER_QUOTA);
     }
     result->name = wanted->name;
     result->error_code = (int16_t)error;

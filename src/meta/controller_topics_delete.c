@@ -177,6 +177,10 @@ meta_op_delete_topics(struct meta_op *op, void *response)
     for (int32_t i = 0; i < count; i++) {
         if (topics[i] == NULL)
             continue;
+        if (!meta_may_mutate(op, topics[i]->partition_count)) {
+            refuse(&items[i], PROTO_ERROR_THROTTLING_QUOTA_EXCEEDED, META_OVER_QUOTA);
+            continue;
+        }
         struct proto_remove_topic_record record = {.topic_id = topics[i]->id};
         meta_records_add(
             op->records, META_RECORD_REMOVE_TOPIC, 0, &proto_remove_topic_record_schema, &record);

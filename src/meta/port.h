@@ -13,6 +13,13 @@
 #include "meta/delta.h"
 #include "meta/image.h"
 
+/* How many partitions somebody may still make and delete (KIP-599). False: no more now. Runs on the
+ * metadata thread, for each topic that is found fine. */
+struct meta_mutation_quota {
+    bool (*take)(void *ctx, int64_t partitions); /* NULL: as many as he likes */
+    void *ctx;
+};
+
 /* One request. Caller's memory (normally in the request's arena); from submit until done, it, msg
  * and arena belong to the metadata side. */
 struct meta_request {
@@ -26,6 +33,7 @@ struct meta_request {
      * response is looked at in `done` only. */
     struct meta_image **image;
     struct str principal; /* "User:alice", for records that carry an owner */
+    struct meta_mutation_quota mutations;
     /* Runs on the metadata thread and must only hand over, e.g. broker_req_resume. err: OK (look
      * at the response; Kafka errors are in there), NOMEM, UNSUPPORTED (no such api here), STATE
      * (this node is not the active controller), FAILED (metadata storage failed), CANCELED

@@ -329,6 +329,14 @@ open_replicas(struct node *node)
     return replica_manager_new(&opts, &node->replicas);
 }
 
+static struct quota_window
+quota_window(const struct node_config *config, const char *samples, const char *seconds)
+{
+    int64_t n = node_config_i64(config, samples);
+    return (struct quota_window){
+        n < INT32_MAX ? (int32_t)n : INT32_MAX, node_config_i64(config, seconds) * 1000};
+}
+
 static enum err
 open_broker(struct node *node)
 {
@@ -341,7 +349,11 @@ open_broker(struct node *node)
         .check_pool = node->check_pool,
         .config = {.node_id = node->node_id,
             .cluster_id = log_manager_cluster_id(node->logs),
-            .auto_create_topics = node_config_bool(node->opts.config, "auto.create.topics.enable")},
+            .auto_create_topics = node_config_bool(node->opts.config, "auto.create.topics.enable"),
+            .quota_window =
+                quota_window(node->opts.config, "quota.window.num", "quota.window.size.seconds"),
+            .quota_mutation_window = quota_window(node->opts.config, "controller.quota.window.num",
+                "controller.quota.window.size.seconds")},
         .rules = &node->rules,
         .metadata = node_metadata_port(node->metadata),
         .replicas = node->replicas,

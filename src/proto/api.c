@@ -113,3 +113,14 @@ proto_error_retriable(int16_t code)
     }
     return false;
 }
+
+int32_t *
+proto_throttle_time(const struct proto_schema *schema, void *msg)
+{
+    for (int i = 0; i < schema->field_count; i++) {
+        const struct proto_field *field = &schema->fields[i];
+        if (field->type == PROTO_INT32 && strcmp(field->name, "throttleTimeMs") == 0)
+            return (int32_t *)((char *)msg + field->offset);
+    }
+    return NULL;
+}

@@ -59,6 +59,9 @@ MUST_USE enum err proto_to_json(
 MUST_USE enum err proto_from_json(const struct proto_schema *schema, int16_t version,
     struct str json, struct arena *arena, void *msg, struct str *what);
 
+/* The throttleTimeMs of a response; NULL where its schema has none. */
+int32_t *proto_throttle_time(const struct proto_schema *schema, void *msg);
+
 /* ---- requests and responses by key ---- */
 
 struct proto_api {

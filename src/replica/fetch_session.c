@@ -305,6 +305,25 @@ replica_fetch_finish(struct replica_fetch_sessions *sessions, struct replica_fet
     return PROTO_ERROR_NONE;
 }
 
+enum proto_error
+replica_fetch_skip(struct replica_fetch_sessions *sessions, struct replica_fetch_context *context,
+    int32_t *session_id)
+{
+    struct replica_fetch_session *session = context->session;
+    enum proto_error error = PROTO_ERROR_NONE;
+
+    *session_id = REPLICA_SESSION_ID_NONE;
+    if (session != NULL) {
+        mutex_lock(&session->shard->mutex);
+        *session_id = session->id;
+        if (session->epoch != context->epoch_expected)
+            error = PROTO_ERROR_INVALID_FETCH_SESSION_EPOCH;
+        mutex_unlock(&session->shard->mutex);
+    }
+    replica_fetch_abort(sessions, context);
+    return error;
+}
+
 void
 replica_fetch_abort(struct replica_fetch_sessions *sessions, struct replica_fetch_context *context)
 {

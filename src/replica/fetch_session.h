@@ -109,6 +109,10 @@ MUST_USE enum proto_error replica_fetch_begin(struct replica_fetch_sessions *ses
  * the meantime (then the response is that error and no items). */
 MUST_USE enum proto_error replica_fetch_finish(struct replica_fetch_sessions *sessions,
     struct replica_fetch_context *context, int32_t *session_id);
+/* Instead of _finish, for a fetcher that is over its quota: what was read is not sent, and its next
+ * fetch finds it as if it had not been read. No session is made. */
+MUST_USE enum proto_error replica_fetch_skip(struct replica_fetch_sessions *sessions,
+    struct replica_fetch_context *context, int32_t *session_id);
 /* The request ends without an answer. */
 void replica_fetch_abort(
     struct replica_fetch_sessions *sessions, struct replica_fetch_context *context);
