@@ -74,6 +74,7 @@ enum {
     LIMIT_FRAME_GRACE_MS = 2000, /* while others wait for memory, a frame comes after this ... */
     LIMIT_FRAME_RATE_WANTED = 1 << 20, /* ... at so many bytes a second, or not at all */
     LIMIT_SEND_STALL_MS = 60000,       /* a reader that takes nothing for so long is cut off */
+    LIMIT_CONN_READ_INS = 8, /* pieces of 256 KiB that a reactor has read for sends: 2 MiB */
 };
 
 /* Turns of a reactor (net/turn.c), in units of about a nanosecond: a byte taken, four bytes sent; a

@@ -147,8 +147,8 @@ find_parts(struct fetch *f)
 
 /* ---- reading ---- */
 
-static void
-slice_close(struct fetch_part *part)
+void
+fetch_part_close(struct fetch_part *part)
 {
     if (part->slice.file != NULL)
         env_file_close(&part->slice.file);
@@ -168,9 +168,11 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
         .bound = f->msg->isolation_level == 1 ? REPLICA_BOUND_LSO : REPLICA_BOUND_HW,
         .max_bytes = max_bytes < bytes_left ? max_bytes : bytes_left,
         .min_one = min_one,
+        .nowait = !part->waits,
         .arena = f->req->arena,
     };
 
+    part->cold = false;
     item->error = replica_partition_fetch(part->part, &fetch);
     item->high_watermark = item->error == PROTO_ERROR_NONE ? fetch.high_watermark : -1;
     item->answer_log_start_offset = item->error == PROTO_ERROR_NONE ? fetch.log_start_offset : -1;
@@ -179,6 +181,8 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     if (item->error != PROTO_ERROR_NONE)
         return true;
     part->slice = fetch.slice;
+    part->cold = fetch.cold;
+    f->cold_count += fetch.cold;
     part->last_stable_offset = fetch.last_stable_offset;
     part->bound_offset = fetch.bound_offset;
     part->leader_epoch = fetch.leader_epoch_now;
@@ -187,7 +191,7 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     part->diverging_end_offset = fetch.diverging_end_offset;
     part->aborted = fetch.aborted;
     part->aborted_count = fetch.aborted_count;
-    item->records_bytes = fetch.slice.file != NULL ? fetch.slice.len : 0;
+    item->records_bytes = fetch.slice.file != NULL && !fetch.cold ? fetch.slice.len : 0;
     return fetch.diverging;
 }
 
@@ -201,6 +205,7 @@ read_all(struct fetch *f)
     size_t bytes = 0;
     bool now = f->answer_now;
 
+    f->cold_count = 0;
     for (int32_t i = 0; i < f->context.item_count; i++) {
         struct replica_fetch_item *item = &f->context.items[i];
         struct fetch_part *part = &f->parts[i];
@@ -221,9 +226,16 @@ static void fetch_ended(struct broker_req *req);
 void
 fetch_run(struct fetch *f)
 {
-    int64_t left_ms = f->deadline_ms - loop_now_ms(f->req->loop);
+    int64_t left_ms;
+    bool now = read_all(f);
 
-    if (read_all(f) || left_ms <= 0 || f->found_count == 0) {
+    while (f->cold_count > 0) {
+        if (fetch_warm(f))
+            return;
+        now = read_all(f);
+    }
+    left_ms = f->deadline_ms - loop_now_ms(f->req->loop);
+    if (now || left_ms <= 0 || f->found_count == 0) {
         fetch_send(f);
         return;
     }
@@ -239,7 +251,7 @@ fetch_run(struct fetch *f)
         int64_t offset = f->context.items[i].offset;
         if (part->part == NULL)
             continue;
-        slice_close(part);
+        fetch_part_close(part);
         if (offset < part->bound_offset)
             offset = part->bound_offset;
         /* Moved between reading and here: nothing was lost, it is just read again at once. */
@@ -270,7 +282,7 @@ void
 fetch_release(struct fetch *f)
 {
     for (int32_t i = 0; f->parts != NULL && i < f->context.item_count; i++) {
-        slice_close(&f->parts[i]);
+        fetch_part_close(&f->parts[i]);
         replica_partition_unref(&f->parts[i].part);
     }
 }

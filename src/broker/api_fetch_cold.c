@@ -1,75 +1,26 @@
-/* broker/api_fetch_cold.c - what a Fetch found is in memory before it is sent.
+/* broker/api_fetch_cold.c - what a Fetch must look at and is not in memory.
  *
- * What: few bytes are copied at once, and of more some pages are tested for being in memory.
- * What is not there is read on the pool of slow reads, and then sent: a reader of old data waits
- * for the disk, the reactor and its other connections do not. Threads: fetch_send on the reactor;
- * warm_job_run on the pool. Errors: none here; a file that cannot be read fails when it is sent. */
+ * What: indexes and headers say what to answer with; where they are not in memory they are read on
+ * the pool of slow reads, with the records behind them, and then looked at again: a reader of old
+ * data waits for the disk, the reactor and its other connections do not. Records are looked after
+ * by who sends them (net); few are copied at once. Threads: fetch_* on the reactor; warm_job_run on
+ * the pool. Errors: none here; a file that cannot be read fails when it is looked at. */
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "broker/api_fetch_priv.h"
 #include "broker/broker.h"
 
 enum {
-    PROBE_EVERY = 128 << 10,
     WARM_CHUNK = 256 << 10,
-    WARM_AHEAD = 1 << 20, /* behind the slice: what a reader asks for next */
+    WARM_BYTES = 1 << 20, /* of one partition, as it asks for at once */
+    WARM_AHEAD = 2 << 20, /* behind that: what a reader asks for next */
+    WARM_SAME_MAX = 2,
+    WARM_COUNT_MAX = 8, /* an index, the headers, and room for pages that leave again */
 };
 
-/* A byte here and there: pages come and go in runs of about what the kernel reads ahead. */
-static bool
-is_in_memory(const struct log_slice *slice)
-{
-    int64_t end = slice->position + (int64_t)slice->len, last = end - 1;
-    uint8_t byte;
-    size_t n = 0;
-    for (int64_t at = slice->position; at < end; at += PROBE_EVERY)
-        if (env_read_at_cached(slice->file, at, &byte, 1, &n) != ERR_OK || n != 1)
-            return false;
-    return env_read_at_cached(slice->file, last, &byte, 1, &n) == ERR_OK && n == 1;
-}
+/* ---- reading in ---- */
 
-/* Takes the bytes of a small slice, if they are in memory. */
-static bool
-copy_small(struct fetch *f, struct fetch_part *part)
-{
-    size_t n = 0, len = part->slice.len;
-    uint8_t *bytes = arena_alloc(f->req->arena, len);
-    if (bytes == NULL ||
-        env_read_at_cached(part->slice.file, part->slice.position, bytes, len, &n) != ERR_OK ||
-        n != len)
-        return false;
-    part->copied = bytes;
-    part->copied_len = len;
-    env_file_close(&part->slice.file);
-    return true;
-}
-
-/* Takes small slices out; how many of the others are not in memory. */
-static int32_t
-find_cold(struct fetch *f)
-{
-    size_t copied = 0;
-    int32_t count = 0;
-    for (int32_t i = 0; i < f->context.item_count; i++) {
-        struct fetch_part *part = &f->parts[i];
-        size_t len = part->slice.len;
-        part->copied = NULL;
-        part->cold = false;
-        if (part->slice.file == NULL)
-            continue;
-        ASSERT(len > 0);
-        if (len <= FETCH_COPY_BYTES && copied + len <= FETCH_COPY_BYTES_ALL &&
-            copy_small(f, part)) {
-            copied += len;
-            continue;
-        }
-        part->cold = !f->warmed && !is_in_memory(&part->slice);
-        count += part->cold;
-    }
-    return count;
-}
-
-/* A run of a file to be read in; the job holds the reference. */
+/* A run of a file; the job holds the reference. */
 struct warm_run {
     struct env_file *file;
     int64_t position, end;
@@ -88,6 +39,7 @@ static void
 read_in(struct warm_run *run, uint8_t *scratch)
 {
     size_t n = 1;
+    env_will_need(run->file, run->position, run->end - run->position + WARM_AHEAD);
     for (; run->position < run->end && n > 0; run->position += (int64_t)n)
         if (env_read_at(run->file, run->position, scratch, WARM_CHUNK, &n) != ERR_OK)
             break;
@@ -115,41 +67,101 @@ warm_job_run(struct pool_work *work)
     broker_req_resume(req, warm_done);
 }
 
-/* Parks the request until the cold slices were read in; it is then read once more, and sent. */
-static void
-warm(struct fetch *f, struct warm_job *job)
+static bool
+is_same(const struct fetch_part *part)
 {
+    return part->slice.file == part->warmed_file && part->slice.position == part->warmed_position;
+}
+
+/* The job takes the reference of a cold slice. */
+static void
+add_run(struct warm_job *job, struct fetch_part *part, size_t max_bytes)
+{
+    struct log_slice *slice = &part->slice;
+    size_t len = max_bytes < WARM_BYTES ? max_bytes : WARM_BYTES;
+    if (len < slice->len)
+        len = slice->len;
+    job->runs[job->count++] =
+        (struct warm_run){slice->file, slice->position, slice->position + (int64_t)len};
+    part->warmed_count = is_same(part) ? part->warmed_count + 1 : 1;
+    part->warmed_file = slice->file;
+    part->warmed_position = slice->position;
+    slice->file = NULL;
+}
+
+/* What was read in again and again and is cold still: the file system cannot tell, or memory is so
+ * short that the page left again. One page of it is waited for, or the reader would never get on.
+ */
+static bool
+find_untold(struct fetch *f)
+{
+    bool found = false;
     for (int32_t i = 0; i < f->context.item_count; i++) {
         struct fetch_part *part = &f->parts[i];
-        struct log_slice *slice = &part->slice;
-        if (slice->file == NULL)
-            continue;
-        if (!part->cold) {
-            env_file_close(&slice->file);
-            continue;
-        }
-        job->runs[job->count++] = (struct warm_run){.file = slice->file,
-            .position = slice->position,
-            .end = slice->position + (int64_t)slice->len + WARM_AHEAD};
-        slice->file = NULL; /* the reference moved */
+        bool same = is_same(part) && part->warmed_count == WARM_SAME_MAX;
+        if (part->cold && (same || f->warm_count == WARM_COUNT_MAX))
+            found = part->waits = true;
     }
-    f->warmed = true;
+    return found;
+}
+
+bool
+fetch_warm(struct fetch *f)
+{
+    struct warm_job *job = NULL;
+    bool untold = find_untold(f), pooled = broker_read_pool(f->req->broker) != NULL;
+    if (!untold && pooled)
+        job = mem_calloc(1, sizeof *job + (size_t)f->cold_count * sizeof job->runs[0]);
+    for (int32_t i = 0; i < f->context.item_count; i++) {
+        struct fetch_part *part = &f->parts[i];
+        if (part->cold && job != NULL)
+            add_run(job, part, (size_t)f->context.items[i].max_bytes);
+        else if (part->cold && !untold)
+            part->waits = true; /* without memory for the job the reactor waits for the disk */
+        fetch_part_close(part);
+    }
+    if (job == NULL)
+        return false;
+    f->warm_count++;
     f->deadline_ms = 0;
     f->req->state = &f->park;
     job->req = f->req;
     job->work.run = warm_job_run;
     pool_submit(broker_read_pool(f->req->broker), &job->work);
+    return true;
+}
+
+/* ---- few records ---- */
+
+/* Takes the bytes of a small slice, if they are in memory. */
+static bool
+copy_small(struct fetch *f, struct fetch_part *part)
+{
+    size_t n = 0, len = part->slice.len;
+    uint8_t *bytes = arena_alloc(f->req->arena, len);
+    if (bytes == NULL ||
+        env_read_at_cached(part->slice.file, part->slice.position, bytes, len, &n) != ERR_OK ||
+        n != len)
+        return false;
+    part->copied = bytes;
+    part->copied_len = len;
+    env_file_close(&part->slice.file);
+    return true;
 }
 
 void
 fetch_send(struct fetch *f)
 {
-    int32_t cold = find_cold(f);
-    struct warm_job *job = NULL;
-    if (cold > 0 && broker_read_pool(f->req->broker) != NULL)
-        job = mem_calloc(1, sizeof *job + (size_t)cold * sizeof job->runs[0]);
-    if (job == NULL)
-        fetch_reply(f); /* without memory for the job the reactor waits for the disk */
-    else
-        warm(f, job);
+    size_t copied = 0;
+    for (int32_t i = 0; i < f->context.item_count; i++) {
+        struct fetch_part *part = &f->parts[i];
+        size_t len = part->slice.len;
+        part->copied = NULL;
+        if (part->slice.file == NULL)
+            continue;
+        ASSERT(len > 0);
+        if (len <= FETCH_COPY_BYTES && copied + len <= FETCH_COPY_BYTES_ALL && copy_small(f, part))
+            copied += len;
+    }
+    fetch_reply(f);
 }

@@ -36,7 +36,11 @@ struct fetch_part {
     int32_t aborted_count;
     const uint8_t *copied; /* the slice's bytes, when they are few; the slice is closed then */
     size_t copied_len;
-    bool cold; /* the slice is not in memory */
+    bool cold;               /* the slice is what must be read in first */
+    bool waits;              /* reading it waits for the disk: nobody can tell what is in memory */
+    const void *warmed_file; /* what was read in last; only compared */
+    int64_t warmed_position;
+    int32_t warmed_count; /* how often in a row */
 };
 
 struct fetch {
@@ -52,12 +56,17 @@ struct fetch {
     size_t max_bytes, min_bytes;
     int64_t deadline_ms; /* of the loop's clock */
     struct broker_park_slot *slots;
-    bool warmed; /* what was cold has been read in */
+    int32_t cold_count;
+    int32_t warm_count; /* how often what was cold has been read in */
 };
 
 /* Reads, and answers or waits. */
 void fetch_run(struct fetch *f);
-/* Answers when what was found is in memory; it is read in on the pool first where it is not. */
+/* True: what is cold is being read in, and fetch_run goes on then. False: it is to be read again.
+ */
+bool fetch_warm(struct fetch *f);
+void fetch_part_close(struct fetch_part *part);
+/* Answers. */
 void fetch_send(struct fetch *f);
 /* Both end the request and release all it holds. */
 void fetch_reply(struct fetch *f);

@@ -127,11 +127,12 @@ struct log_read_opts {
     int64_t bound_offset; /* only batches that begin below it: HW, LSO or LEO */
     size_t max_bytes;
     bool min_one; /* a whole first batch even above max_bytes */
-    bool nowait;  /* ERR_AGAIN rather than wait for the disk (then retry on the pool) */
+    bool nowait;  /* AGAIN rather than wait for the disk */
 };
 
 /* Whole batches from the one that holds `offset` on, as many as fit. Empty (OK) at or above the
- * bound. RANGE below the log start or above the log end; CORRUPT at or above the corrupt offset. */
+ * bound. RANGE below the log start or above the log end; CORRUPT at or above the corrupt offset.
+ * AGAIN: the slice is what must be read in first, of any file; none where that cannot be said. */
 MUST_USE enum err log_read(
     struct log *log, const struct log_read_opts *opts, struct log_slice *slice);
 

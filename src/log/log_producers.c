@@ -214,7 +214,7 @@ replay_segment(struct log *log, struct log_segment *seg, struct producer_state *
     struct batch_view batch;
     struct replay replay = {.log = log};
     int64_t at = 0;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     enum err err = segment_find(seg, &w, offset, -1, &batch, &at);
     for (;;) {
         if (err == ERR_CORRUPT || err == ERR_TRUNCATED)

@@ -28,7 +28,7 @@ find_batch(struct log *log, struct segment_window *w, int64_t offset, int32_t *i
         if (err != ERR_RANGE)
             return err;
         segment_window_fini(w);
-        segment_window_init(w, w->nowait);
+        segment_window_init(w, w->cold);
     }
     return ERR_RANGE;
 }
@@ -66,7 +66,7 @@ read_batches(struct log *log, struct segment_window *w, const struct log_read_op
     struct segment_check_opts check = {.position = position,
         .position_max = end_position,
         .bound_offset = opts->bound_offset,
-        .nowait = opts->nowait};
+        .cold = w->cold};
     err = segment_check(seg, &check, &end_position, &end_offset);
     if (err != ERR_OK)
         return err;
@@ -157,9 +157,16 @@ log_read(struct log *log, const struct log_read_opts *opts, struct log_slice *sl
     if (opts->offset >= opts->bound_offset || opts->offset == end)
         return ERR_OK;
     struct segment_window w;
-    segment_window_init(&w, opts->nowait);
+    struct segment_cold cold = {0};
+    segment_window_init(&w, opts->nowait ? &cold : NULL);
     enum err err = read_batches(log, &w, opts, slice);
     segment_window_fini(&w);
+    if (err == ERR_AGAIN) {
+        slice->file = cold.file; /* the reference moves */
+        slice->position = cold.position;
+        slice->len = cold.len;
+    }
+    ASSERT(err == ERR_AGAIN || cold.file == NULL);
     return err == ERR_CORRUPT ? read_around(log, opts, slice) : err;
 }
 

@@ -107,7 +107,7 @@ gap_is_a_lie(
     struct batch_view next;
     if (batch->base_offset == r->expected)
         return false;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     enum err err = segment_header(seg, &w, position + (int64_t)batch->size_bytes, &next);
     segment_window_fini(&w);
     return err == ERR_OK && next.base_offset > r->expected &&
@@ -460,7 +460,7 @@ recovery_begin(struct recovery *r, int32_t first, int64_t *position)
     int64_t from = seg->base_offset;
     enum err err = segment_trust_indexes(seg, r->opts.recovery_point - 1, position);
     if (err == ERR_OK && *position > 0) {
-        segment_window_init(&w, false);
+        segment_window_init(&w, NULL);
         err = segment_header(seg, &w, *position, &batch);
         segment_window_fini(&w);
         from = batch.base_offset;
@@ -493,7 +493,7 @@ epoch_at(struct log *log, int64_t offset, int32_t *epoch)
     *epoch = -1;
     if (i < 0 || offset >= log_end_offset(log) || log->segments[i]->size_bytes == 0)
         return ERR_OK;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     enum err err = segment_find(log->segments[i], &w, offset, -1, &batch, &position);
     segment_window_fini(&w);
     if (err == ERR_OK && batch.base_offset <= offset)
@@ -610,7 +610,7 @@ log_epochs_rebuild(struct log *log)
         struct batch_view batch;
         int64_t at = 0;
         enum err err;
-        segment_window_init(&w, false);
+        segment_window_init(&w, NULL);
         while ((err = segment_header(log->segments[i], &w, at, &batch)) == ERR_OK) {
             err = epoch_cache_reserve(&log->epochs, 1);
             if (err != ERR_OK)

@@ -59,7 +59,7 @@ search_segment(struct log_segment *seg, int64_t target_ms, int64_t offset, int64
     struct segment_window w;
     struct batch_view batch;
     int64_t at;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     enum err err = segment_find(seg, &w, offset, -1, &batch, &at);
     while (err == ERR_OK && out->offset < 0) {
         if (batch.max_timestamp >= target_ms && batch_last_offset(&batch) >= offset_min)
@@ -121,7 +121,7 @@ log_offset_for_max_timestamp(struct log *log, struct log_time_offset *out)
         struct segment_window w;
         struct batch_view batch;
         int64_t at;
-        segment_window_init(&w, false);
+        segment_window_init(&w, NULL);
         enum err err = segment_find(best, &w, best_offset, -1, &batch, &at);
         segment_window_fini(&w);
         if (err == ERR_OK)

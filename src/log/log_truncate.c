@@ -54,7 +54,7 @@ truncate_within(struct log *log, int64_t offset)
     struct segment_window w;
     struct batch_view batch;
     int64_t position = seg->size_bytes, end = offset;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     enum err err =
         seg->size_bytes == 0 ? ERR_RANGE : segment_find(seg, &w, offset, -1, &batch, &position);
     segment_window_fini(&w);

@@ -132,7 +132,7 @@ create(struct segment_home *home, int64_t base_offset, enum log_file_phase phase
     }
     struct env_file *file;
     err = file_cache_open(home->files, home->env, &seg->slot, path,
-        ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
+        ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE | ENV_OPEN_AS_ASKED, &file);
     if (err != ERR_OK) {
         enum err undone = unlink_created(seg);
         mem_free(seg);
@@ -291,8 +291,8 @@ segment_file(struct log_segment *seg, struct env_file **out)
         char path[LOG_PATH_MAX];
         if (!segment_path(seg, LOG_FILE_LOG, path))
             return ERR_INVALID;
-        enum err err =
-            file_cache_open(home->files, home->env, &seg->slot, path, ENV_OPEN_WRITE, &file);
+        enum err err = file_cache_open(
+            home->files, home->env, &seg->slot, path, ENV_OPEN_WRITE | ENV_OPEN_AS_ASKED, &file);
         if (err != ERR_OK)
             return err;
     }
@@ -425,10 +425,10 @@ relearn_max_timestamp(struct log_segment *seg)
     uint32_t count = seg->index[SEGMENT_INDEX_OFFSET].count;
     enum err err = segment_max_timestamp(seg, &ignored, &ignored);
     if (err == ERR_OK && count > 0) {
-        err = segment_index_get(seg, SEGMENT_INDEX_OFFSET, count - 1, false, entry);
+        err = segment_index_get(seg, SEGMENT_INDEX_OFFSET, count - 1, NULL, entry);
         at = err == ERR_OK ? segment_index_key_of(SEGMENT_KEY_POSITION, entry) : 0;
     }
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     while (err == ERR_OK && (err = segment_header(seg, &w, at, &batch)) == ERR_OK) {
         if (batch.max_timestamp > seg->max_timestamp) {
             seg->max_timestamp = batch.max_timestamp;
@@ -452,12 +452,12 @@ segment_truncate(struct log_segment *seg, int64_t position, int64_t offset)
         err = segment_index_load(seg, SEGMENT_INDEX_TIME);
     if (err == ERR_OK)
         err = segment_index_floor(
-            seg, SEGMENT_KEY_OFFSET, offset - seg->base_offset - 1, false, &n, entry);
+            seg, SEGMENT_KEY_OFFSET, offset - seg->base_offset - 1, NULL, &n, entry);
     if (err == ERR_OK)
         err = segment_index_truncate(seg, SEGMENT_INDEX_OFFSET, (uint32_t)(n + 1));
     if (err == ERR_OK)
         err = segment_index_floor(
-            seg, SEGMENT_KEY_TIME_OFFSET, offset - seg->base_offset - 1, false, &n, entry);
+            seg, SEGMENT_KEY_TIME_OFFSET, offset - seg->base_offset - 1, NULL, &n, entry);
     if (err == ERR_OK)
         err = segment_index_truncate(seg, SEGMENT_INDEX_TIME, (uint32_t)(n + 1));
     if (err == ERR_OK)

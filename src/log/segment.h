@@ -126,6 +126,15 @@ MUST_USE enum err segment_mark_deleted(struct log_segment *seg, bool keep_snapsh
 
 /* ---- finding ---- */
 
+/* What a read that must not wait would have waited for: then the result is AGAIN. */
+struct segment_cold {
+    struct env_file *file; /* owned reference */
+    int64_t position;
+    size_t len;
+};
+/* As env_read_at; with `cold` as env_read_at_cached, and fills it in. */
+MUST_USE enum err segment_read_at(struct env_file *file, int64_t position, void *data, size_t len,
+    size_t *n, struct segment_cold *cold);
 /* Whether its offsets are possible in the segment: no file is trusted in that. */
 bool segment_may_hold(const struct log_segment *seg, const struct batch_view *batch);
 /* Header of the batch at `position`. RANGE at the end of the segment, CORRUPT when there is none.
@@ -133,11 +142,12 @@ bool segment_may_hold(const struct log_segment *seg, const struct batch_view *ba
 struct segment_window {
     int64_t position;
     size_t len;
-    struct env_file *file; /* owned reference */
-    bool nowait;
+    struct env_file *file;     /* owned reference */
+    struct segment_cold *cold; /* NULL: it may wait */
+    int reads;
     uint8_t data[4096];
 };
-void segment_window_init(struct segment_window *w, bool nowait);
+void segment_window_init(struct segment_window *w, struct segment_cold *cold);
 void segment_window_fini(struct segment_window *w);
 MUST_USE enum err segment_header(
     struct log_segment *seg, struct segment_window *w, int64_t position, struct batch_view *out);
@@ -168,9 +178,9 @@ struct segment_scan {
     uint8_t *chunk;        /* owned */
     size_t chunk_len, chunk_capacity;
     int64_t chunk_position;
-    int64_t position; /* of the next batch */
-    int64_t end;      /* stops here */
-    bool nowait;
+    int64_t position;          /* of the next batch */
+    int64_t end;               /* stops here */
+    struct segment_cold *cold; /* NULL: it may wait, and reads ahead */
 };
 MUST_USE enum err segment_scan_begin(
     struct segment_scan *scan, struct log_segment *seg, int64_t position);
@@ -190,10 +200,10 @@ MUST_USE enum err segment_trust_indexes(
 /* ---- checking what is read (segment_sound.c) ---- */
 
 struct segment_check_opts {
-    int64_t position;     /* where a batch begins */
-    int64_t position_max; /* above it; where one ends */
-    int64_t bound_offset; /* only batches that begin below it */
-    bool nowait;
+    int64_t position;          /* where a batch begins */
+    int64_t position_max;      /* above it; where one ends */
+    int64_t bound_offset;      /* only batches that begin below it */
+    struct segment_cold *cold; /* NULL: it may wait */
 };
 /* Checks the checksums of a run unless that was done since the segment was opened, and shortens the
  * run to what is sound, or to what may be checked at once. CORRUPT: not even its first batch is. */
@@ -239,8 +249,8 @@ MUST_USE enum err segment_index_truncate(
 uint32_t segment_index_entry_size(enum segment_index which);
 uint32_t segment_index_count_max(const struct log_segment *seg, enum segment_index which);
 /* One entry, n < count. */
-MUST_USE enum err segment_index_get(
-    struct log_segment *seg, enum segment_index which, uint32_t n, bool nowait, uint8_t *entry);
+MUST_USE enum err segment_index_get(struct log_segment *seg, enum segment_index which, uint32_t n,
+    struct segment_cold *cold, uint8_t *entry);
 
 enum segment_index_key {
     SEGMENT_KEY_OFFSET,      /* offset index: relative offset */
@@ -251,7 +261,7 @@ enum segment_index_key {
 int64_t segment_index_key_of(enum segment_index_key key, const uint8_t *entry);
 /* The last entry with key <= target: its number in *n (-1: none) and itself. */
 MUST_USE enum err segment_index_floor(struct log_segment *seg, enum segment_index_key key,
-    int64_t target, bool nowait, int64_t *n, uint8_t *entry);
+    int64_t target, struct segment_cold *cold, int64_t *n, uint8_t *entry);
 
 /* ---- the transaction index (txn_index.c) ---- */
 

@@ -86,7 +86,7 @@ index_file(struct log_segment *seg, enum segment_index which, bool create, struc
         if (!segment_path(seg, file_kinds[which], path))
             return ERR_INVALID;
         enum err err = file_cache_open(home->files, home->env, &seg->index[which].slot, path,
-            ENV_OPEN_WRITE | (create ? ENV_OPEN_CREATE : 0), &file);
+            ENV_OPEN_WRITE | ENV_OPEN_AS_ASKED | (create ? ENV_OPEN_CREATE : 0), &file);
         if (err != ERR_OK)
             return err;
     }
@@ -96,13 +96,19 @@ index_file(struct log_segment *seg, enum segment_index which, bool create, struc
 }
 
 static enum err
-index_read(struct env_file *file, int64_t position, uint8_t *data, size_t len, bool nowait)
+index_read(
+    struct env_file *file, int64_t position, uint8_t *data, size_t len, struct segment_cold *cold)
 {
     size_t n;
-    enum err err = nowait ? env_read_at_cached(file, position, data, len, &n)
-                          : env_read_at(file, position, data, len, &n);
+    enum err err = segment_read_at(file, position, data, len, &n, cold);
     if (err == ERR_OK && n != len)
         err = ERR_CORRUPT; /* shorter than when it was loaded */
+    if (err == ERR_AGAIN) {
+        int64_t all;
+        cold->position = 0; /* a search looks in many places */
+        if (env_file_size(file, &all) == ERR_OK && all > 0)
+            cold->len = (size_t)all;
+    }
     return err;
 }
 
@@ -135,9 +141,9 @@ index_check(
     *count = (uint32_t)(bytes / size);
     if (bytes == 0)
         return ERR_OK;
-    err = index_read(file, 0, first, size, false);
+    err = index_read(file, 0, first, size, NULL);
     if (err == ERR_OK)
-        err = index_read(file, bytes - size, last, size, false);
+        err = index_read(file, bytes - size, last, size, NULL);
     if (err != ERR_OK)
         return err;
     if (which == SEGMENT_INDEX_TIME) {
@@ -301,8 +307,8 @@ segment_index_truncate(struct log_segment *seg, enum segment_index which, uint32
 }
 
 enum err
-segment_index_get(
-    struct log_segment *seg, enum segment_index which, uint32_t n, bool nowait, uint8_t *entry)
+segment_index_get(struct log_segment *seg, enum segment_index which, uint32_t n,
+    struct segment_cold *cold, uint8_t *entry)
 {
     struct segment_index_state *idx = &seg->index[which];
     uint32_t size = segment_index_entry_size(which);
@@ -317,7 +323,7 @@ segment_index_get(
     enum err err = index_file(seg, which, false, &file);
     if (err != ERR_OK)
         return err;
-    err = index_read(file, (int64_t)n * size, entry, size, nowait);
+    err = index_read(file, (int64_t)n * size, entry, size, cold);
     env_file_close(&file);
     return err;
 }
@@ -327,10 +333,10 @@ struct index_search {
     enum segment_index which;
     enum segment_index_key key;
     int64_t target;
-    bool nowait;
-    uint32_t low, high; /* entries below low are <= target, from high on > */
-    int64_t n;          /* the last that was seen <= target; -1 none */
-    uint8_t *entry;     /* it */
+    struct segment_cold *cold; /* NULL: it may wait */
+    uint32_t low, high;        /* entries below low are <= target, from high on > */
+    int64_t n;                 /* the last that was seen <= target; -1 none */
+    uint8_t *entry;            /* it */
 };
 
 static void
@@ -357,7 +363,7 @@ search_block(struct index_search *s, uint32_t start, uint32_t stop)
     enum err err = index_file(s->seg, s->which, false, &file);
     if (err != ERR_OK)
         return err;
-    err = index_read(file, (int64_t)start * size, data, (size_t)(stop - start) * size, s->nowait);
+    err = index_read(file, (int64_t)start * size, data, (size_t)(stop - start) * size, s->cold);
     env_file_close(&file);
     for (uint32_t n = start; err == ERR_OK && n < stop && n < s->high; n++)
         search_entry(s, n, data + (size_t)(n - start) * size);
@@ -377,7 +383,7 @@ search_file(struct index_search *s, uint32_t near, uint32_t in_file)
         uint32_t middle = s->low + (s->high - s->low) / 2;
         uint8_t entry[ENTRY_SIZE_MAX];
         ASSERT(middle < in_file);
-        err = segment_index_get(s->seg, s->which, middle, s->nowait, entry);
+        err = segment_index_get(s->seg, s->which, middle, s->cold, entry);
         if (err == ERR_OK)
             search_entry(s, middle, entry);
     }
@@ -388,9 +394,9 @@ search_file(struct index_search *s, uint32_t near, uint32_t in_file)
 
 enum err
 segment_index_floor(struct log_segment *seg, enum segment_index_key key, int64_t target,
-    bool nowait, int64_t *n, uint8_t *entry)
+    struct segment_cold *cold, int64_t *n, uint8_t *entry)
 {
-    struct index_search s = {.seg = seg, .key = key, .target = target, .nowait = nowait, .n = -1};
+    struct index_search s = {.seg = seg, .key = key, .target = target, .cold = cold, .n = -1};
     s.entry = entry;
     s.which = key == SEGMENT_KEY_TIME || key == SEGMENT_KEY_TIME_OFFSET ? SEGMENT_INDEX_TIME
                                                                         : SEGMENT_INDEX_OFFSET;

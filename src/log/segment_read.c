@@ -6,13 +6,34 @@
 #include "base/assert.h"
 #include "log/segment.h"
 
+enum {
+    WALK_READS = 8, /* headers read one after the other: more will be */
+    WALK_AHEAD = 1 << 20,
+};
+
+enum err
+segment_read_at(struct env_file *file, int64_t position, void *data, size_t len, size_t *n,
+    struct segment_cold *cold)
+{
+    if (cold == NULL)
+        return env_read_at(file, position, data, len, n);
+    enum err err = env_read_at_cached(file, position, data, len, n);
+    if (err != ERR_AGAIN)
+        return err;
+    ASSERT(cold->file == NULL);
+    env_file_ref(file);
+    *cold = (struct segment_cold){file, position, len};
+    return ERR_AGAIN;
+}
+
 void
-segment_window_init(struct segment_window *w, bool nowait)
+segment_window_init(struct segment_window *w, struct segment_cold *cold)
 {
     w->position = 0;
     w->len = 0;
     w->file = NULL;
-    w->nowait = nowait;
+    w->cold = cold;
+    w->reads = 0;
 }
 
 void
@@ -44,8 +65,9 @@ segment_header(
         int64_t left = seg->size_bytes - position; /* I2: nothing beyond is looked at */
         size_t len = left < (int64_t)sizeof w->data ? (size_t)left : sizeof w->data;
         w->len = 0;
-        err = w->nowait ? env_read_at_cached(w->file, position, w->data, len, &w->len)
-                        : env_read_at(w->file, position, w->data, len, &w->len);
+        if (w->cold == NULL && ++w->reads % WALK_READS == 0)
+            env_will_need(w->file, position, left < WALK_AHEAD ? left : WALK_AHEAD);
+        err = segment_read_at(w->file, position, w->data, len, &w->len, w->cold);
         if (err != ERR_OK) {
             w->len = 0;
             return err;
@@ -71,7 +93,7 @@ find_start(struct log_segment *seg, struct segment_window *w, int64_t offset, in
     int64_t n;
     int64_t relative = offset - seg->base_offset;
     *position = 0;
-    enum err err = segment_index_floor(seg, SEGMENT_KEY_OFFSET, relative, w->nowait, &n, entry);
+    enum err err = segment_index_floor(seg, SEGMENT_KEY_OFFSET, relative, w->cold, &n, entry);
     if (err != ERR_OK || n < 0)
         return err;
     int64_t at = segment_index_key_of(SEGMENT_KEY_POSITION, entry);
@@ -112,16 +134,16 @@ segment_find(struct log_segment *seg, struct segment_window *w, int64_t offset, 
 
 /* The later of the batches that the index knows to be in the run. */
 static enum err
-run_start(struct log_segment *seg, bool nowait, int64_t position_max, int64_t bound_offset,
-    int64_t *position)
+run_start(struct log_segment *seg, struct segment_cold *cold, int64_t position_max,
+    int64_t bound_offset, int64_t *position)
 {
     uint8_t by_position[12], by_offset[12];
     int64_t n, m;
     enum err err =
-        segment_index_floor(seg, SEGMENT_KEY_POSITION, position_max, nowait, &n, by_position);
+        segment_index_floor(seg, SEGMENT_KEY_POSITION, position_max, cold, &n, by_position);
     if (err == ERR_OK)
         err = segment_index_floor(
-            seg, SEGMENT_KEY_OFFSET, bound_offset - 1 - seg->base_offset, nowait, &m, by_offset);
+            seg, SEGMENT_KEY_OFFSET, bound_offset - 1 - seg->base_offset, cold, &m, by_offset);
     if (err != ERR_OK)
         return err;
     *position = -1;
@@ -138,7 +160,7 @@ segment_run_end(struct log_segment *seg, struct segment_window *w, int64_t posit
     int64_t after_first = position + (int64_t)first->size_bytes, jump;
     int64_t at = after_first;
     int64_t last_offset = batch_last_offset(first);
-    enum err err = run_start(seg, w->nowait, position_max, bound_offset, &jump);
+    enum err err = run_start(seg, w->cold, position_max, bound_offset, &jump);
     if (err != ERR_OK)
         return err;
     if (jump > at) {
@@ -180,7 +202,7 @@ segment_end_offset(struct log_segment *seg, int64_t *out)
     struct segment_window w;
     struct batch_view view;
     int64_t at, end = seg->base_offset;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     enum err err = find_start(seg, &w, INT32_MAX + seg->base_offset, &at);
     while (err == ERR_OK) {
         err = segment_header(seg, &w, at, &view);
@@ -207,7 +229,7 @@ segment_max_timestamp(struct log_segment *seg, int64_t *timestamp, int64_t *offs
         uint32_t count = seg->index[SEGMENT_INDEX_TIME].count;
         int64_t max_timestamp = BATCH_NO_TIMESTAMP, max_offset = seg->base_offset;
         if (count > 0) {
-            err = segment_index_get(seg, SEGMENT_INDEX_TIME, count - 1, false, entry);
+            err = segment_index_get(seg, SEGMENT_INDEX_TIME, count - 1, NULL, entry);
             if (err != ERR_OK)
                 return err;
             max_timestamp = segment_index_key_of(SEGMENT_KEY_TIME, entry);
@@ -234,7 +256,7 @@ segment_first_timestamp(struct log_segment *seg, int64_t *timestamp)
     if (seg->first_timestamp == SEGMENT_TIMESTAMP_UNKNOWN) {
         struct segment_window w;
         struct batch_view view;
-        segment_window_init(&w, false);
+        segment_window_init(&w, NULL);
         enum err err = segment_header(seg, &w, 0, &view);
         segment_window_fini(&w);
         if (err != ERR_OK)
@@ -251,7 +273,7 @@ segment_time_floor(struct log_segment *seg, int64_t target_ms, int64_t *offset)
     uint8_t entry[12];
     int64_t n;
     /* Entries with a timestamp below the target: nothing up to their offset reaches it. */
-    enum err err = segment_index_floor(seg, SEGMENT_KEY_TIME, target_ms - 1, false, &n, entry);
+    enum err err = segment_index_floor(seg, SEGMENT_KEY_TIME, target_ms - 1, NULL, &n, entry);
     if (err != ERR_OK)
         return err;
     *offset = n < 0 ? seg->base_offset

@@ -12,6 +12,7 @@
 
 enum {
     SCAN_CHUNK = 1 << 20,
+    SCAN_AHEAD = 2 << 20, /* this chunk, and the next while this is looked at */
     SECTOR = 512,
     FOLLOW_SEARCH_MAX = 64 << 20, /* how far behind damage a valid batch is looked for */
 };
@@ -55,9 +56,10 @@ scan_fill(struct segment_scan *scan, size_t need)
     }
     scan->chunk_position = scan->position;
     scan->chunk_len = 0;
-    return scan->nowait
-               ? env_read_at_cached(scan->file, scan->position, scan->chunk, want, &scan->chunk_len)
-               : env_read_at(scan->file, scan->position, scan->chunk, want, &scan->chunk_len);
+    if (scan->cold == NULL)
+        env_will_need(scan->file, scan->position, left < SCAN_AHEAD ? left : SCAN_AHEAD);
+    return segment_read_at(
+        scan->file, scan->position, scan->chunk, want, &scan->chunk_len, scan->cold);
 }
 
 static struct bytes
@@ -114,7 +116,7 @@ segment_rebuild_indexes(struct log_segment *seg)
     seg->max_timestamp = BATCH_NO_TIMESTAMP;
     seg->max_timestamp_offset = seg->base_offset;
     seg->bytes_since_index = 0;
-    segment_window_init(&w, false);
+    segment_window_init(&w, NULL);
     for (;;) {
         err = segment_header(seg, &w, at, &view);
         if (err == ERR_OK)
@@ -141,7 +143,7 @@ trusted_count(struct log_segment *seg, enum segment_index which, int64_t offset,
     uint8_t entry[12];
     uint32_t n;
     for (n = 0; n < idx->count; n++) {
-        enum err err = segment_index_get(seg, which, n, false, entry);
+        enum err err = segment_index_get(seg, which, n, NULL, entry);
         if (err != ERR_OK)
             return err;
         bool time = which == SEGMENT_INDEX_TIME;
@@ -177,12 +179,12 @@ segment_trust_indexes(struct log_segment *seg, int64_t offset, int64_t *scan_pos
     if (err != ERR_OK)
         return err;
     if (count > 0) {
-        err = segment_index_get(seg, SEGMENT_INDEX_OFFSET, count - 1, false, entry);
+        err = segment_index_get(seg, SEGMENT_INDEX_OFFSET, count - 1, NULL, entry);
         if (err != ERR_OK)
             return err;
         position = segment_index_key_of(SEGMENT_KEY_POSITION, entry);
         covered = seg->base_offset + segment_index_key_of(SEGMENT_KEY_OFFSET, entry);
-        segment_window_init(&w, false);
+        segment_window_init(&w, NULL);
         err = segment_header(seg, &w, position, &view);
         segment_window_fini(&w);
         if (err != ERR_OK && err != ERR_CORRUPT && err != ERR_RANGE)

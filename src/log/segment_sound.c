@@ -52,7 +52,7 @@ segment_check(struct log_segment *seg, const struct segment_check_opts *opts, in
     if (err != ERR_OK)
         return err;
     scan.end = opts->position_max;
-    scan.nowait = opts->nowait;
+    scan.cold = opts->cold;
     while (at < opts->position_max &&
            (offset < 0 || at + CHECK_BYTES_MAX / 4 <= opts->position + CHECK_BYTES_MAX)) {
         err = segment_scan_next(&scan, &batch, &position);
@@ -83,7 +83,7 @@ search_start(struct log_segment *seg, int64_t offset)
     uint8_t entry[12];
     int64_t n, position;
     enum err err = segment_index_floor(
-        seg, SEGMENT_KEY_OFFSET, offset - seg->base_offset - 1, false, &n, entry);
+        seg, SEGMENT_KEY_OFFSET, offset - seg->base_offset - 1, NULL, &n, entry);
     if (err != ERR_OK || n < 0)
         return 0;
     position = segment_index_key_of(SEGMENT_KEY_POSITION, entry);

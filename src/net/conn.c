@@ -5,7 +5,8 @@
  * States   OPEN takes frames; DRAINING takes none and closes when the last slot has left; CLOSED
  *          has no socket, but lives on until the handler has ended every slot.
  * I1       The socket exists exactly in OPEN and DRAINING.
- * I2       refs = (socket) + slots + places in lists of turns + running events; freed at zero.
+ * I2       refs = (socket) + slots + places in lists of turns and of reads + running events; freed
+ *          at zero.
  * I3       Frames are taken only while slots < LIMIT_CONN_IN_FLIGHT, none of them holds, output is
  *          below LIMIT_CONN_OUTPUT_BYTES and LIMIT_CONN_OUTPUT_MEMORY, no throttle runs and memory
  *          is there; otherwise reading stops, and what was read already waits in `rest`. Where the
@@ -64,6 +65,7 @@ net_conn_open(struct loop_task *hand_over)
     list_init(&conn->flush_link);
     list_init(&conn->heavy_link);
     list_init(&conn->turns);
+    list_init(&conn->read_in_link);
     conn->debt_ms = loop_now_ms(reactor->loop);
     loop_timer_init(&conn->throttle, reactor->loop, throttle_over);
     conn->frame_size_max = server->opts.frame_size_max;
@@ -135,6 +137,7 @@ net_conn_close(struct net_conn *conn, const char *reason)
         conn->filter.ops->fini(&conn->filter);
     sock_close(&conn->sock); /* I1 */
     conn->filter.sock = NULL;
+    net_conn_read_in_drop(conn);
     loop_timer_stop(&conn->throttle);
     list_remove(&conn->starved_link);
     net_conn_input_clear(conn);

@@ -378,6 +378,19 @@ send_copied(struct net_conn *conn, struct env_file *file, int64_t position, size
     return err;
 }
 
+/* AGAIN: the socket is full, or the range is being read in. */
+static enum err
+send_range(struct net_conn *conn, struct env_file *file, int64_t position, size_t len, size_t *n)
+{
+    if (conn->read_in != NULL)
+        return net_conn_send_read_in(conn, n);
+    if (!net_conn_is_warm(conn, file, position, len) &&
+        net_conn_read_in(conn, file, position, len) == ERR_OK)
+        return ERR_AGAIN;
+    enum err err = conn->filter.ops->sendfile(&conn->filter, file, position, len, n);
+    return err == ERR_UNSUPPORTED ? send_copied(conn, file, position, len, n) : err;
+}
+
 static enum err
 send_splice(struct net_conn *conn)
 {
@@ -386,14 +399,11 @@ send_splice(struct net_conn *conn)
     struct wire_splice *splice = &slot->writer.splices[slot->splice_index];
     ASSERT(slot->buf_at == splice->at);
     size_t left = splice->len - slot->splice_at;
-    enum err err = ERR_OK;
     if (left > 0) {
         size_t n = 0;
         size_t ask = left < SENDFILE_MAX ? left : SENDFILE_MAX;
         int64_t position = splice->position + (int64_t)slot->splice_at;
-        err = conn->filter.ops->sendfile(&conn->filter, splice->file, position, ask, &n);
-        if (err == ERR_UNSUPPORTED)
-            err = send_copied(conn, splice->file, position, ask, &n);
+        enum err err = send_range(conn, splice->file, position, ask, &n);
         if (err != ERR_OK)
             return err;
         if (n == 0)
@@ -430,7 +440,7 @@ net_conn_flush(struct net_conn *conn)
 {
     enum err err = ERR_OK;
     bool more;
-    if (conn->sock == NULL)
+    if (conn->sock == NULL || conn->reading_in)
         return;
     conn->refs++;
     conn->blocked = false;
@@ -444,7 +454,7 @@ net_conn_flush(struct net_conn *conn)
     if (conn->sock == NULL) {
         /* closed by a slot */
     } else if (err == ERR_AGAIN) {
-        conn->blocked = true;
+        conn->blocked = !conn->reading_in;
     } else if (err != ERR_OK) {
         net_count(&conn->reactor->counters.error, 1);
         net_conn_close(conn, err == ERR_TRUNCATED ? "file too short" : "write failed");

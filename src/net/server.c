@@ -358,6 +358,8 @@ reactor_init(struct net_reactor *reactor, struct net_server *server, int index)
         list_init(&reactor->starved[lane]);
     list_init(&reactor->flushes);
     list_init(&reactor->heavy);
+    list_init(&reactor->read_ins);
+    list_init(&reactor->read_in_waits);
     list_init(&reactor->slots.free);
     net_block_pool_init(&reactor->blocks, server->opts.frame_memory_max);
     loop_timer_init(&reactor->sweep, reactor->loop, sweep);
@@ -490,6 +492,7 @@ reactor_fini(struct net_reactor *reactor)
         list_remove(&reactor->feed_task.link); /* deferred, and nobody will run it */
     if (reactor->turn_task.queued)
         list_remove(&reactor->turn_task.link);
+    net_read_ins_fini(reactor);
     net_block_unref(&reactor->scratch);
     net_slot_pool_fini(&reactor->slots);
     net_block_pool_fini(&reactor->blocks);

@@ -53,7 +53,9 @@ struct net_server_opts {
     int connections_rate_max;                /* max.connection.creation.rate, a second; no limit */
     const struct net_ip_override *overrides; /* copied */
     int override_count;
-    bool held; /* listeners accept nobody until net_server_release: who connects waits */
+    struct pool
+        *read_pool; /* borrowed; reads what a response needs from the disk. NULL: sends wait */
+    bool held;      /* listeners accept nobody until net_server_release: who connects waits */
 };
 
 /* Nothing listens yet. Before the loops start or on the first loop. */

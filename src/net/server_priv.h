@@ -51,6 +51,9 @@ struct net_reactor {
     struct net_block_pool blocks;
     struct net_slot_pool slots;
     struct net_block *scratch; /* what sockets are read into */
+    struct list read_ins;      /* under way: see conn_cold.c */
+    int read_in_count;
+    struct list read_in_waits; /* connections for which there was no room */
     struct loop_timer sweep;
     struct loop_timer stop_timer;
     struct loop_task stop_task;
@@ -154,6 +157,9 @@ struct net_conn {
     bool starved;
     bool wants_read, wants_write; /* as told to the loop */
     bool blocked;                 /* the peer takes nothing now */
+    bool reading_in;              /* sending waits for the disk */
+    struct net_read_in *read_in;  /* what came from there and goes next */
+    struct list read_in_link;
     struct list starved_link;
     struct loop_timer throttle;
     int64_t throttled_until_ms;
@@ -207,6 +213,18 @@ struct net_slot *net_slot_new(struct net_conn *conn);
 void net_slot_recycle(struct net_slot *slot);
 void net_conn_output_clear(struct net_conn *conn, bool pending_too);
 void net_slot_pool_fini(struct net_slot_pool *pool);
+
+/* conn_cold.c */
+/* Whether sending this would not wait for the disk, as far as can be told. */
+bool net_conn_is_warm(
+    const struct net_conn *conn, struct env_file *file, int64_t position, size_t len);
+/* Reads it on the pool; sending goes on when it is there. NOMEM: nothing was done. */
+MUST_USE enum err net_conn_read_in(
+    struct net_conn *conn, struct env_file *file, int64_t position, size_t len);
+/* Sends what came of that, as far as the socket takes it, and lets go of it. */
+MUST_USE enum err net_conn_send_read_in(struct net_conn *conn, size_t *n);
+void net_conn_read_in_drop(struct net_conn *conn);
+void net_read_ins_fini(struct net_reactor *reactor);
 
 /* turn.c */
 void net_conn_readable(void *ctx);

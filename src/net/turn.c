@@ -89,7 +89,7 @@ void
 net_conn_flush_soon(struct net_conn *conn)
 {
     struct net_reactor *reactor = conn->reactor;
-    if (conn->blocked || !list_empty(&conn->flush_link))
+    if (conn->blocked || conn->reading_in || !list_empty(&conn->flush_link))
         return;
     if (conn->serving || net_conn_must_wait(conn)) {
         net_conn_work_add(conn, NET_WORK_SEND);

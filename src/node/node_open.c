@@ -205,7 +205,8 @@ make_loops(struct node *node)
                       : POOL_THREADS;
     enum err err = pool_new(node->opts.env, "io", threads, &node->pool);
     if (err == ERR_OK)
-        err = pool_new(node->opts.env, "read", READ_THREADS, &node->read_pool);
+        /* before producers, readers of old data wait */
+        err = pool_new_background(node->opts.env, "read", READ_THREADS, &node->read_pool);
     if (err == ERR_OK)
         err = pool_new_background(node->opts.env, "check", LIMIT_CHECK_THREADS, &node->check_pool);
     return err;
@@ -390,6 +391,7 @@ open_net(struct node *node, struct buf *problems)
         .ctx = node->broker,
         .frame_size_max = (size_t)node_config_i64(config, "socket.request.max.bytes"),
         .frame_memory_max = FRAME_MEMORY_MAX,
+        .read_pool = node->read_pool,
         .idle_ms = node_config_i64(config, "connections.max.idle.ms"),
         .connections_max = limit(config, "max.connections"),
         .connections_per_ip_max = limit(config, "max.connections.per.ip"),

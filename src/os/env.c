@@ -110,6 +110,14 @@ env_read_at_cached(struct env_file *file, int64_t position, void *data, size_t l
     return file->ops->read_at_cached(file, position, data, len, n);
 }
 
+void
+env_will_need(struct env_file *file, int64_t position, int64_t len)
+{
+    ASSERT(position >= 0 && len >= 0);
+    if (file->ops->will_need != NULL)
+        file->ops->will_need(file, position, len);
+}
+
 enum err
 env_write_at(struct env_file *file, int64_t position, struct bytes data)
 {

@@ -63,6 +63,9 @@ enum env_open_flags {
     ENV_OPEN_CREATE = 2,    /* create when missing */
     ENV_OPEN_EXCLUSIVE = 4, /* with CREATE: EXISTS when present */
     ENV_OPEN_TRUNCATE = 8,
+    /* The system reads what is asked for and no more: what it reads ahead unasked, megabytes maybe,
+     * whoever happens to read pays for, on a reactor too. Readers ahead say so: env_will_need. */
+    ENV_OPEN_AS_ASKED = 16,
 };
 
 enum env_kind { ENV_KIND_FILE, ENV_KIND_DIR, ENV_KIND_OTHER };
@@ -83,6 +86,9 @@ MUST_USE enum err env_read_at(
 /* As env_read_at, but ERR_AGAIN instead of waiting when not all of it is in the page cache. */
 MUST_USE enum err env_read_at_cached(
     struct env_file *file, int64_t position, void *data, size_t len, size_t *n);
+/* A hint: this is read soon, and may be fetched from the disk meanwhile. Does not wait for it, but
+ * costs what the memory for it costs. */
+void env_will_need(struct env_file *file, int64_t position, int64_t len);
 /* Writes all or fails; on failure an unknown part may have been written. */
 MUST_USE enum err env_write_at(struct env_file *file, int64_t position, struct bytes data);
 MUST_USE enum err env_writev_at(

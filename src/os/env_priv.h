@@ -39,6 +39,7 @@ struct env_file_ops {
     enum err (*read_at)(struct env_file *file, int64_t position, void *data, size_t len, size_t *n);
     enum err (*read_at_cached)(
         struct env_file *file, int64_t position, void *data, size_t len, size_t *n);
+    void (*will_need)(struct env_file *file, int64_t position, int64_t len); /* NULL: no use */
     enum err (*writev_at)(
         struct env_file *file, int64_t position, const struct bytes *parts, int count);
     enum err (*sync)(struct env_file *file); /* of a volume: the only one but free and fd */

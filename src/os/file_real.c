@@ -20,6 +20,8 @@
 #include "base/assert.h"
 #include "os/env_priv.h"
 
+enum { WILL_NEED_PIECE = 512 << 10 };
+
 /* How "only if it is cached" is asked of this file's file system. */
 enum nowait { NOWAIT_ASK, NOWAIT_MEMORY /* all in memory: plain reads */, NOWAIT_NEVER };
 
@@ -107,6 +109,15 @@ file_real_read_at_cached(struct env_file *file, int64_t position, void *data, si
         return ERR_AGAIN;
     *n = done;
     return ERR_OK;
+}
+
+/* In pieces: of a longer one the kernel takes the beginning only. */
+static void
+file_real_will_need(struct env_file *file, int64_t position, int64_t len)
+{
+    for (int64_t at = 0; at < len; at += WILL_NEED_PIECE)
+        (void)posix_fadvise(file_of(file)->fd, position + at,
+            len - at < WILL_NEED_PIECE ? len - at : WILL_NEED_PIECE, POSIX_FADV_WILLNEED);
 }
 
 static enum err
@@ -219,6 +230,7 @@ static const struct env_file_ops file_real_ops = {
     .free = file_real_free,
     .read_at = file_real_read_at,
     .read_at_cached = file_real_read_at_cached,
+    .will_need = file_real_will_need,
     .writev_at = file_real_writev_at,
     .sync = file_real_sync,
     .check_written = file_real_check_written,
@@ -260,6 +272,8 @@ file_real_open(struct env *env, const char *path, int flags, struct env_file **o
         mem_free(file);
         return err;
     }
+    if ((flags & ENV_OPEN_AS_ASKED) != 0)
+        (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM); /* a hint */
     *out = &file->file;
     return ERR_OK;
 }

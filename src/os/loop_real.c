@@ -4,13 +4,16 @@
  * Waking: a poster wakes the loop only when it sleeps or is about to, and only the first one does.
  * Both sides use sequentially consistent operations: the loop sets `sleeping` and then looks into
  * the mailbox, the poster puts into the mailbox and then looks at `sleeping`, so one of them sees
- * the other.
+ * the other. The waker is an eventfd of our own: the library's makes the loop spin until a waker
+ * that was preempted has run on.
  * Invariants: I1 while timers run and the loop does not fire them, timer_at_ms <= the earliest.
  * I2 open_count is 0 when the loop is freed.
  * Threads: see the blocks of struct loop_real. Errors: only at creation. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -69,6 +72,14 @@ loop_real_poll_fd(const struct loop *loop, int64_t *wait_ms)
 /* ---- tasks ---- */
 
 static void
+loop_real_wake(struct loop_real *real)
+{
+    /* Refused only when it is full: then the loop wakes anyway. */
+    while (eventfd_write(real->wake_fd, 1) < 0 && errno == EINTR)
+        ;
+}
+
+static void
 loop_real_post(struct loop *loop, struct loop_task *task)
 {
     struct loop_real *real = real_of(loop);
@@ -77,7 +88,7 @@ loop_real_post(struct loop *loop, struct loop_task *task)
         task->link.next = (struct list *)(void *)head;
     } while (!atomic_compare_exchange_weak(&real->mailbox, &head, task));
     if (atomic_load(&real->sleeping) && atomic_exchange(&real->sleeping, false))
-        uv_async_send(&real->wake);
+        loop_real_wake(real);
 }
 
 /* All of the mailbox, oldest first. */
@@ -161,9 +172,14 @@ on_check(uv_check_t *handle)
 }
 
 static void
-on_wake(uv_async_t *handle)
+on_wake(uv_poll_t *handle, int status, int events)
 {
-    loop_real_woke(handle->data); /* check does the rest */
+    struct loop_real *real = handle->data;
+    eventfd_t count;
+    (void)status;
+    (void)events;
+    (void)eventfd_read(real->wake_fd, &count);
+    loop_real_woke(real); /* check does the rest */
 }
 
 static void
@@ -240,7 +256,7 @@ loop_real_stop(struct loop *loop)
 {
     struct loop_real *real = real_of(loop);
     atomic_store(&real->stopping, true);
-    uv_async_send(&real->wake);
+    loop_real_wake(real);
     if (real->joinable) {
         pthread_join(real->thread, NULL);
         real->joinable = false;
@@ -317,6 +333,7 @@ loop_real_free(struct loop *loop)
         ;
     int r = uv_loop_close(&real->uv);
     ASSERT(r == 0);
+    close(real->wake_fd);
     /* Tasks still in the mailbox may be gone with their owners by now: they are not touched. */
     loop_fini(loop);
     mem_free(real);
@@ -351,8 +368,11 @@ loop_real_new(struct env *env, const char *name, struct loop **out)
         mem_free(real);
         return os_err_of(-r);
     }
-    r = uv_async_init(&real->uv, &real->wake, on_wake);
+    real->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    r = real->wake_fd < 0 ? -errno : uv_poll_init(&real->uv, &real->wake, real->wake_fd);
     if (r != 0) {
+        if (real->wake_fd >= 0)
+            close(real->wake_fd);
         int closed = uv_loop_close(&real->uv);
         ASSERT(closed == 0);
         mem_free(real);
@@ -363,6 +383,8 @@ loop_real_new(struct env *env, const char *name, struct loop **out)
     uv_idle_init(&real->uv, &real->idle);
     uv_timer_init(&real->uv, &real->timer);
     real->wake.data = real->prepare.data = real->check.data = real->timer.data = real;
+    r = uv_poll_start(&real->wake, UV_READABLE, on_wake);
+    ASSERT(r == 0);
     uv_prepare_start(&real->prepare, on_prepare);
     uv_check_start(&real->check, on_check);
     loop_init(&real->loop, &loop_real_ops, env, name);

@@ -1,9 +1,12 @@
 /* What: threads that take work from one queue, oldest first. The first is there from the beginning;
  * the others come when work waits and none is idle, up to the number that was asked for.
- * Invariants: I1 works are taken exactly once. I2 pool_free returns after the last one ended.
- * Threads: submit from any; free from none of the pool's own. */
+ * Who submits is not held up: by the mutex for a moment only, and by the semaphore never (a
+ * condition variable makes its signaller wait for those that were woken before). Invariants: I1
+ * works are taken exactly once. I2 pool_free returns after the last one ended. Threads: submit from
+ * any; free from none of the pool's own. */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -20,10 +23,10 @@ enum { BACKGROUND_NICE = 5 };
 struct pool_real {
     struct pool pool;
     pthread_mutex_t lock; /* of all below */
-    pthread_cond_t some;
+    sem_t some;           /* as many as works were submitted, and one a thread at the end */
     struct list queue;
     int queued;
-    int idle; /* threads that wait */
+    int idle; /* threads that wait or are about to */
     bool closing;
     bool background;
     int thread_count;
@@ -37,18 +40,19 @@ pool_real_thread(void *arg)
 {
     struct pool_real *real = arg;
     if (real->background) /* of this thread alone, in Linux; without it the work is done as well */
-        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
+        (void)setpriority(
+            PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + BACKGROUND_NICE);
     pthread_mutex_lock(&real->lock);
     for (;;) {
+        real->idle++;
+        pthread_mutex_unlock(&real->lock);
+        while (sem_wait(&real->some) < 0 && errno == EINTR)
+            ;
+        pthread_mutex_lock(&real->lock);
+        real->idle--;
         struct list *at = list_pop(&real->queue);
-        if (at == NULL && real->closing)
+        if (at == NULL)
             break;
-        if (at == NULL) {
-            real->idle++;
-            pthread_cond_wait(&real->some, &real->lock);
-            real->idle--;
-            continue;
-        }
         real->queued--;
         pthread_mutex_unlock(&real->lock);
         struct pool_work *work = LIST_ENTRY(at, struct pool_work, link);
@@ -86,14 +90,12 @@ pool_real_submit(struct pool *pool, struct pool_work *work)
     pthread_mutex_lock(&real->lock);
     list_push(&real->queue, &work->link);
     real->queued++;
-    bool wake = real->idle > 0;
     /* Those that were woken and did not come yet still count as idle, hence the number. When the
      * system gives no thread the others do the work. */
     if (real->queued > real->idle && real->thread_count < real->thread_max && !real->closing)
         (void)pool_real_grow(real);
     pthread_mutex_unlock(&real->lock);
-    if (wake)
-        pthread_cond_signal(&real->some);
+    sem_post(&real->some);
 }
 
 static void
@@ -102,12 +104,13 @@ pool_real_free(struct pool *pool)
     struct pool_real *real = (struct pool_real *)pool;
     pthread_mutex_lock(&real->lock);
     real->closing = true;
-    pthread_cond_broadcast(&real->some);
     pthread_mutex_unlock(&real->lock);
+    for (int i = 0; i < real->thread_count; i++)
+        sem_post(&real->some);
     for (int i = 0; i < real->thread_count; i++)
         pthread_join(real->threads[i], NULL);
     ASSERT(list_empty(&real->queue)); /* I2 */
-    pthread_cond_destroy(&real->some);
+    sem_destroy(&real->some);
     pthread_mutex_destroy(&real->lock);
     mem_free(real);
 }
@@ -127,7 +130,7 @@ pool_real_new(struct env *env, const char *name, int threads, bool background, s
         return ERR_NOMEM;
     real->pool.ops = &pool_real_ops;
     pthread_mutex_init(&real->lock, NULL);
-    pthread_cond_init(&real->some, NULL);
+    sem_init(&real->some, 0, 0);
     list_init(&real->queue);
     real->thread_max = threads;
     real->background = background;

@@ -16,7 +16,8 @@ struct loop_real {
 
     /* Own thread, or anybody while the loop does not run. */
     uv_loop_t uv;
-    uv_async_t wake;
+    uv_poll_t wake;
+    int wake_fd;
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active when the next wait must not block */

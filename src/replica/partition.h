@@ -158,8 +158,10 @@ struct replica_fetch {
     enum replica_bound bound;
     size_t max_bytes;
     bool min_one; /* a whole first batch even above max_bytes */
+    bool nowait;  /* cold rather than wait for the disk */
     struct arena *arena;
     /* out */
+    bool cold; /* the slice is no answer, but what must be read in before there can be one */
     int64_t high_watermark;     /* -1 with an error */
     int64_t last_stable_offset; /* -1 with an error */
     int64_t log_start_offset;   /* -1 with an error */

@@ -63,11 +63,29 @@ read_aborted(const struct replica_partition *part, struct replica_fetch *fetch)
         part->log, fetch->offset, end, fetch->arena, &fetch->aborted, &fetch->aborted_count);
 }
 
+/* Where nobody can say what is missing, the disk is waited for. */
+static enum err
+read_log(struct replica_partition *part, struct replica_fetch *fetch)
+{
+    struct log_read_opts opts = {
+        .offset = fetch->offset,
+        .bound_offset = fetch->bound_offset,
+        .max_bytes = fetch->max_bytes,
+        .min_one = fetch->min_one,
+        .nowait = fetch->nowait,
+    };
+    enum err err = log_read(part->log, &opts, &fetch->slice);
+    if (err != ERR_AGAIN)
+        return err;
+    fetch->cold = fetch->slice.file != NULL;
+    opts.nowait = false;
+    return fetch->cold ? ERR_OK : log_read(part->log, &opts, &fetch->slice);
+}
+
 static enum proto_error
 fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
 {
     enum proto_error error = replica_partition_check(part, fetch->leader_epoch, true);
-    struct log_read_opts opts;
     enum err err;
 
     if (error != PROTO_ERROR_NONE)
@@ -79,20 +97,14 @@ fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
     if (fetch->bound != REPLICA_BOUND_LEO)
         replica_flush_demand(part);
     fetch->bound_offset = bound_of(part, fetch->bound);
-    opts = (struct log_read_opts){
-        .offset = fetch->offset,
-        .bound_offset = fetch->bound_offset,
-        .max_bytes = fetch->max_bytes,
-        .min_one = fetch->min_one,
-    };
     if (!fetch->diverging) {
-        err = log_read(part->log, &opts, &fetch->slice);
+        err = read_log(part, fetch);
         /* A damaged batch within the log, of which the reader may know; else the log's end is. */
         if (err == ERR_CORRUPT && fetch->offset < log_end_offset(part->log))
             return PROTO_ERROR_CORRUPT_MESSAGE;
         if (err != ERR_OK)
             return read_error(err);
-        err = read_aborted(part, fetch);
+        err = fetch->cold ? ERR_OK : read_aborted(part, fetch);
         if (err != ERR_OK) {
             if (fetch->slice.file != NULL)
                 env_file_close(&fetch->slice.file);
@@ -117,6 +129,7 @@ replica_partition_fetch(struct replica_partition *part, struct replica_fetch *fe
     fetch->bound_offset = -1;
     fetch->leader_epoch_now = -1;
     fetch->diverging = false;
+    fetch->cold = false;
     fetch->slice = (struct log_slice){0};
     fetch->aborted = NULL;
     fetch->aborted_count = 0;
