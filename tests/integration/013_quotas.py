@@ -243,6 +243,28 @@ def who_connects_too_often_from_an_address_is_not_served(server):
     other.close()
 
 
+@test
+def the_most_specific_quota_holds_at_once_and_after_a_kill(server):
+    def wait(client_id):
+        client = Client(server, client_id)
+        got = throttle(client.ask("Produce", 9, produce("written", 300 * KB)))
+        client.close()
+        return got
+
+    rate = "producer_byte_rate"
+    limit(server, quotas.entry([("client-id", "named")], (rate, 100.0 * KB)), quotas.entry([("user", "ANONYMOUS"), ("client-id", "trusted")], (rate, 1e12)),
+          quotas.entry([("user", None), ("client-id", None)], (rate, 100.0 * KB)))
+    for _ in range(2):
+        equal(wait("trusted"), 0, "a user's client")
+        check(wait("named") > 0, "the default of users and clients is above a client's")
+        check(wait("anybody") > 0, "the default of users and clients")
+        server.kill9()
+        server.start()
+    limit(server, quotas.entry([("user", None), ("client-id", None)], (rate, None)))
+    eventually(lambda: wait("anybody") == 0, what="no wait when it was taken away")
+    check(wait("named") > 0, "a client's own")
+
+
 def setup():
     return broker.started(props={"quota.window.num": SAMPLES, "controller.quota.window.num": 1, "auto.create.topics.enable": "false"})
 

@@ -368,6 +368,45 @@ finish_after_another_request_moved_the_session_is_an_epoch_error(void **state)
 }
 
 static void
+a_skipped_answer_is_given_by_the_next_fetch(void **state)
+{
+    struct fixture f;
+    struct replica_fetch_context context, late;
+    int32_t id, answered = -1;
+
+    (void)state;
+    fixture_open(&f, 10, 1);
+    /* No session is made of an answer that was not given. */
+    ask_part(&f, "t", 0, 5);
+    assert_int_equal(begin(&f, 0, 0, &context), PROTO_ERROR_NONE);
+    answer_empty(&context);
+    assert_int_equal(replica_fetch_skip(f.sessions, &context, &answered), PROTO_ERROR_NONE);
+    assert_int_equal(answered, REPLICA_SESSION_ID_NONE);
+    assert_int_equal(replica_fetch_sessions_count(f.sessions), 0);
+
+    id = open_session(&f, 2, false);
+    for (int32_t epoch = 1; epoch < 3; epoch++) {
+        assert_int_equal(begin(&f, id, epoch, &context), PROTO_ERROR_NONE);
+        answer_empty(&context);
+        context.items[1].records_bytes = 7;
+        if (epoch == 1)
+            assert_int_equal(replica_fetch_skip(f.sessions, &context, &answered), PROTO_ERROR_NONE);
+        else
+            answered = finish(&f, &context);
+        assert_int_equal(answered, id);
+    }
+    assert_int_equal(context.items[1].partition, 1); /* still the second: nothing was noted */
+    assert_true(context.items[1].must_answer);
+
+    assert_int_equal(begin(&f, id, 3, &late), PROTO_ERROR_NONE);
+    assert_int_equal(begin(&f, id, 4, &context), PROTO_ERROR_NONE);
+    assert_int_equal(
+        replica_fetch_skip(f.sessions, &late, &answered), PROTO_ERROR_INVALID_FETCH_SESSION_EPOCH);
+    assert_int_equal(replica_fetch_skip(f.sessions, &context, &answered), PROTO_ERROR_NONE);
+    fixture_close(&f);
+}
+
+static void
 session_closed_while_a_fetch_is_under_way_stays_valid_memory(void **state)
 {
     struct fixture f;
@@ -592,6 +631,7 @@ TEST_MAIN(cmocka_unit_test(full_fetch_gets_a_session_and_all_partitions),
     cmocka_unit_test(partitions_with_data_go_to_the_end_of_the_order),
     cmocka_unit_test(incremental_adds_updates_and_forgets),
     cmocka_unit_test(session_without_partitions_is_closed), cmocka_unit_test(every_session_error),
+    cmocka_unit_test(a_skipped_answer_is_given_by_the_next_fetch),
     cmocka_unit_test(finish_after_another_request_moved_the_session_is_an_epoch_error),
     cmocka_unit_test(session_closed_while_a_fetch_is_under_way_stays_valid_memory),
     cmocka_unit_test(epoch_wraps_to_one),
