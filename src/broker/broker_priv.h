@@ -39,6 +39,7 @@ struct broker_req_box {
     enum err ask_err;
     void (*ask_then)(struct broker_req *req, enum err err, void *response);
     /* of quotas */
+    int64_t resumed_ns;  /* when it went on last; 0: it did not, or there were no quotas */
     int32_t throttle_ms; /* its connection is not read for so long after it */
     bool time_counted;
     bool mutation_strict;

@@ -4,8 +4,8 @@
  *          that the answer says. Of several waits the longest holds. Nothing here is done while the
  *          image has no quotas (reactor->quotas_on).
  * Time     request_percentage counts the reactor's time from when it takes a request up until its
- *          handler has answered or waits: decoding and handling, not waiting, not sending. 100 is
- *          one reactor.
+ *          handler has answered or waits, and from where it goes on to its answer: decoding and
+ *          handling, not waiting, not sending, not what a pool does for it. 100 is one reactor.
  * Threads  The request's reactor; mutation_take: the metadata loop, while the request waits. */
 #include "broker/quota_req.h"
 
@@ -51,8 +51,11 @@ time_count(struct broker_req *req)
     box->time_counted = true;
     if (!limit_find(req, META_QUOTA_REQUEST_PERCENTAGE, &limit))
         return;
-    int64_t end_ns = box->parked_ns != 0 ? box->parked_ns : env_now_ns(req->broker->opts.env);
-    double percent_seconds = (double)(end_ns - req->start_ns) * 100.0 / 1e9;
+    int64_t now_ns = env_now_ns(req->broker->opts.env);
+    int64_t used_ns = (box->parked_ns != 0 ? box->parked_ns : now_ns) - req->start_ns;
+    if (box->parked_ns != 0 && box->resumed_ns > box->parked_ns)
+        used_ns += now_ns - box->resumed_ns;
+    double percent_seconds = (double)used_ns * 100.0 / 1e9;
     int64_t wait_ms = broker_quota_add(quotas, &limit, percent_seconds, false);
     int64_t most_ms = broker_quota_sample_ms(quotas);
     wait_add(req, wait_ms < most_ms ? wait_ms : most_ms);

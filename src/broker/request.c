@@ -36,6 +36,8 @@ resume_now(struct broker_req *req)
     void (*resume)(struct broker_req *) = req->resume;
     ASSERT(resume != NULL);
     req->resume = NULL;
+    if (box_of(req)->reactor->quotas_on)
+        box_of(req)->resumed_ns = env_now_ns(req->broker->opts.env);
     req->in_turn = false;
     resume(req);
 }
@@ -76,6 +78,7 @@ broker_req_box_get(struct broker_reactor *reactor, size_t frame_len)
     }
     box->counters = NULL;
     box->parked_ns = 0;
+    box->resumed_ns = 0;
     box->throttle_ms = 0;
     box->time_counted = false;
     box->mutations.take = NULL;
