@@ -449,6 +449,22 @@ recover_segment(struct recovery *r, int32_t i, int64_t position, bool *stop)
     return i + 1 < log->segment_count ? segment_seal(seg) : ERR_OK;
 }
 
+/* After the scan. The newest timestamp has its entry where the log was closed; the one that is
+ * written now has none yet. */
+static enum err
+indexes_remade(struct log *log, int32_t first)
+{
+    enum err err = ERR_OK;
+    for (int32_t i = first; i < log->segment_count && err == ERR_OK; i++) {
+        struct log_segment *seg = log->segments[i];
+        if (seg->index[SEGMENT_INDEX_TIME].cut != NULL && seg->size_bytes > 0)
+            err = segment_index_append(seg, SEGMENT_INDEX_TIME, NULL);
+        for (int k = 0; k < SEGMENT_INDEX_COUNT && err == ERR_OK; k++)
+            err = segment_index_remade(seg, (enum segment_index)k);
+    }
+    return err;
+}
+
 /* Where the scan of the first segment begins, and everything derived is cut back to there. */
 static enum err
 recovery_begin(struct recovery *r, int32_t first, int64_t *position)
@@ -469,14 +485,17 @@ recovery_begin(struct recovery *r, int32_t first, int64_t *position)
         int64_t ignored;
         err = segment_trust_indexes(log->segments[i], log->segments[i]->base_offset - 1, &ignored);
     }
+    /* Transactions below the recovery point were flushed with it, and snapshots of producers there
+     * say what they said. */
+    int64_t derived = from > r->opts.recovery_point ? from : r->opts.recovery_point;
     for (int32_t i = first; i < log->segment_count && err == ERR_OK; i++)
-        err = txn_index_truncate(log->segments[i], from);
+        err = txn_index_truncate(log->segments[i], derived);
     if (err != ERR_OK)
         return err;
     r->expected = from;
     epoch_cache_truncate_end(&log->epochs, from);
-    err = log_producers_truncate(log, from);
-    log->txn_rebuild_from = from;
+    err = log_producers_truncate(log, derived);
+    log->txn_rebuild_from = derived;
     return err;
 }
 
@@ -567,6 +586,8 @@ recover_from(struct log *log, const struct log_recover_opts *opts)
         err = recover_segment(&r, i, position, &stop);
         position = 0;
     }
+    if (err == ERR_OK)
+        err = indexes_remade(log, first);
     if (err != ERR_OK)
         return err;
     atomic_store(&log->end_offset, r.expected);

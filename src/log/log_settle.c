@@ -53,7 +53,10 @@ name_epochs(struct log *log)
     char path[LOG_PATH_MAX], aside[LOG_PATH_MAX + 4];
     ASSERT(log->epochs_aside);
     log->epochs_aside = false;
-    return epochs_paths(log, path, aside) ? env_rename(log->env, aside, path) : ERR_INVALID;
+    enum err err = epochs_paths(log, path, aside) ? env_rename(log->env, aside, path) : ERR_INVALID;
+    if (err == ERR_OK)
+        log->epochs.version_written = log->epochs.version;
+    return err;
 }
 
 static enum err
@@ -72,7 +75,6 @@ settled(struct log *log)
     log->metadata_dirty = false;
     log->unsettled = false;
     log->home.settle_later = false;
-    log->epochs.version_written = log->epochs.version;
     atomic_store_explicit(&log->recovery_point, log_end_offset(log), memory_order_release);
     log_durable_reset(log);
     log_journal_let_go(log);
@@ -113,7 +115,7 @@ settle_one(void *ctx, int32_t i)
         return;
     switch (s->step) {
     case SETTLE_BEGIN:
-        if (epoch_cache_is_dirty(&log->epochs))
+        if (epoch_cache_has_news(&log->epochs, log_end_offset(log)))
             item->err = judge(log, write_epochs_aside(log));
         break;
     case SETTLE_NAME:

@@ -44,6 +44,8 @@ struct segment_index_state {
     uint8_t *tail;  /* owned; the newest tail_count entries, not in the file yet */
     uint32_t count; /* of all entries */
     uint32_t tail_count;
+    uint8_t *cut; /* owned; what the file has behind `count` while a recovery makes it again */
+    uint32_t cut_count;
     uint32_t near; /* where the last search in the file ended; only a hint */
     bool loaded;
     bool unsynced;
@@ -246,6 +248,11 @@ MUST_USE enum err segment_index_append(
 MUST_USE enum err segment_index_write_tail(struct log_segment *seg, enum segment_index which);
 MUST_USE enum err segment_index_truncate(
     struct log_segment *seg, enum segment_index which, uint32_t count);
+/* For a recovery that makes the entries from `count` on again: the file keeps them meanwhile. */
+MUST_USE enum err segment_index_remake(
+    struct log_segment *seg, enum segment_index which, uint32_t count);
+/* The recovery of the segment is over: what was made again as it was needs no write. */
+MUST_USE enum err segment_index_remade(struct log_segment *seg, enum segment_index which);
 uint32_t segment_index_entry_size(enum segment_index which);
 uint32_t segment_index_count_max(const struct log_segment *seg, enum segment_index which);
 /* One entry, n < count. */

@@ -28,7 +28,9 @@ segment_index_fini(struct log_segment *seg, enum segment_index which)
 {
     file_cache_drop(seg->home->files, &seg->index[which].slot);
     mem_free(seg->index[which].tail);
+    mem_free(seg->index[which].cut);
     seg->index[which].tail = NULL;
+    seg->index[which].cut = NULL;
 }
 
 uint32_t
@@ -238,16 +240,119 @@ segment_index_append(struct log_segment *seg, enum segment_index which, const ui
     return ERR_OK;
 }
 
+/* Entries of a history that is gone must not come back after a power cut: they would look just like
+ * good ones. */
+static enum err
+file_cut(struct log_segment *seg, struct env_file *file, int64_t size_bytes)
+{
+    enum err err = env_truncate(file, size_bytes);
+    return err == ERR_OK && !seg->home->settle_later ? env_sync(file) : err;
+}
+
+/* Of what was to be made again; the file is then as I1 says. */
+static enum err
+cut_off(struct log_segment *seg, enum segment_index which)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    struct env_file *file;
+    if (idx->cut == NULL)
+        return ERR_OK;
+    mem_free(idx->cut);
+    idx->cut = NULL;
+    idx->cut_count = 0;
+    enum err err = index_file(seg, which, false, &file);
+    if (err != ERR_OK)
+        return err;
+    err = file_cut(
+        seg, file, (int64_t)(idx->count - idx->tail_count) * segment_index_entry_size(which));
+    env_file_close(&file);
+    idx->unsynced = true;
+    return err;
+}
+
+/* Few entries, of whatever worth: they are compared, not believed. */
+static enum err
+count_few(struct log_segment *seg, enum segment_index which)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    uint32_t size = segment_index_entry_size(which);
+    struct env_file *file;
+    int64_t bytes;
+    enum err err = index_file(seg, which, false, &file);
+    if (err != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_OK : err;
+    err = env_file_size(file, &bytes);
+    env_file_close(&file);
+    if (err != ERR_OK || bytes % size != 0 || bytes / size > SEGMENT_INDEX_TAIL)
+        return err;
+    idx->count = (uint32_t)(bytes / size);
+    idx->tail_count = 0;
+    idx->loaded = true;
+    return ERR_OK;
+}
+
+enum err
+segment_index_remake(struct log_segment *seg, enum segment_index which, uint32_t count)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    uint32_t size = segment_index_entry_size(which), more;
+    struct env_file *file;
+    enum err err = idx->loaded || count > 0 ? ERR_OK : count_few(seg, which);
+    ASSERT(idx->cut == NULL);
+    if (err != ERR_OK)
+        return err;
+    more = idx->count - count;
+    if (!idx->loaded || idx->tail_count > 0 || count >= idx->count || more > SEGMENT_INDEX_TAIL)
+        return segment_index_truncate(seg, which, count);
+    idx->cut = mem_alloc((size_t)more * size);
+    if (idx->cut == NULL)
+        return ERR_NOMEM;
+    err = index_file(seg, which, false, &file);
+    if (err == ERR_OK) {
+        err = index_read(file, (int64_t)count * size, idx->cut, (size_t)more * size, false);
+        env_file_close(&file);
+    }
+    if (err != ERR_OK) {
+        mem_free(idx->cut);
+        idx->cut = NULL;
+        return err == ERR_CORRUPT ? segment_index_truncate(seg, which, count) : err;
+    }
+    idx->cut_count = more;
+    idx->count = count;
+    return ERR_OK;
+}
+
+enum err
+segment_index_remade(struct log_segment *seg, enum segment_index which)
+{
+    struct segment_index_state *idx = &seg->index[which];
+    if (idx->cut == NULL)
+        return ERR_OK;
+    if (idx->tail_count != idx->cut_count ||
+        memcmp(idx->tail, idx->cut, (size_t)idx->cut_count * segment_index_entry_size(which)) != 0)
+        return cut_off(seg, which);
+    idx->tail_count = 0;
+    idx->unsynced = true; /* perhaps; a settling of the volume covers it */
+    mem_free(idx->tail);  /* most such logs are idle */
+    mem_free(idx->cut);
+    idx->tail = NULL;
+    idx->cut = NULL;
+    idx->cut_count = 0;
+    return ERR_OK;
+}
+
 enum err
 segment_index_write_tail(struct log_segment *seg, enum segment_index which)
 {
     struct segment_index_state *idx = &seg->index[which];
     uint32_t size = segment_index_entry_size(which);
     ASSERT(idx->loaded);
-    if (idx->tail_count == 0 && idx->count > 0)
+    if (idx->tail_count == 0 && (idx->count > 0 || idx->on_disk))
         return ERR_OK;
     struct env_file *file;
-    enum err err = index_file(seg, which, true, &file);
+    enum err err = cut_off(seg, which);
+    if (err == ERR_OK)
+        err = index_file(seg, which, true, &file);
     if (err == ERR_NOSPACE)
         goto drop;
     if (err != ERR_OK)
@@ -278,24 +383,23 @@ segment_index_truncate(struct log_segment *seg, enum segment_index which, uint32
     struct segment_index_state *idx = &seg->index[which];
     ASSERT(count <= idx->count || !idx->loaded);
     uint32_t in_file = idx->count - idx->tail_count;
+    enum err err = cut_off(seg, which);
+    if (err != ERR_OK)
+        return err;
     if (idx->loaded && count >= in_file) {
         idx->tail_count = count - in_file;
         idx->count = count;
         return ERR_OK;
     }
     struct env_file *file;
-    enum err err = index_file(seg, which, false, &file);
+    err = index_file(seg, which, false, &file);
     if (err == ERR_NOTFOUND && count == 0) {
         segment_index_start(seg, which);
         return ERR_OK;
     }
     if (err != ERR_OK)
         return err;
-    err = env_truncate(file, (int64_t)count * segment_index_entry_size(which));
-    /* Entries of a history that is gone must not come back after a power cut: they would look just
-     * like good ones. */
-    if (err == ERR_OK && !seg->home->settle_later)
-        err = env_sync(file);
+    err = file_cut(seg, file, (int64_t)count * segment_index_entry_size(which));
     env_file_close(&file);
     if (err != ERR_OK)
         return err;

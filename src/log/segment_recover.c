@@ -203,9 +203,9 @@ segment_trust_indexes(struct log_segment *seg, int64_t offset, int64_t *scan_pos
     if (position > 0)
         err = trusted_count(seg, SEGMENT_INDEX_TIME, covered, &time_count);
     if (err == ERR_OK)
-        err = segment_index_truncate(seg, SEGMENT_INDEX_OFFSET, count);
+        err = segment_index_remake(seg, SEGMENT_INDEX_OFFSET, count);
     if (err == ERR_OK)
-        err = segment_index_truncate(seg, SEGMENT_INDEX_TIME, time_count);
+        err = segment_index_remake(seg, SEGMENT_INDEX_TIME, time_count);
     if (err != ERR_OK)
         return err;
     seg->max_timestamp = SEGMENT_TIMESTAMP_UNKNOWN;

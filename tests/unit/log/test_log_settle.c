@@ -2,6 +2,7 @@
  * that can be synced as a whole and without. */
 #include <stdio.h>
 
+#include "base/attr.h"
 #include "log/log_manager.h"
 #include "log_fixture.h"
 #include "os/sim.h"
@@ -245,7 +246,59 @@ an_idle_log_is_closed_without_a_sync(void **state)
     room_fini(&r);
 }
 
-TEST_MAIN(cmocka_unit_test(what_was_closed_survives_a_power_cut),
+static const char *const FILES[] = {"00000000000000000000.log", "00000000000000000000.index",
+    "00000000000000000000.timeindex", "00000000000000000003.snapshot", "leader-epoch-checkpoint",
+    "partition.metadata"};
+
+static void
+note_times(struct room *r, int64_t times[LOGS][COUNT_OF(FILES)])
+{
+    for (int32_t p = 0; p < LOGS; p++)
+        for (size_t i = 0; i < COUNT_OF(FILES); i++) {
+            char path[80];
+            struct env_stat st;
+            snprintf(path, sizeof path, "/data/t-%d/%s", (int)p, FILES[i]);
+            assert_int_equal(env_stat(r->env, path, &st), ERR_OK);
+            times[p][i] = st.mtime_ms;
+        }
+}
+
+/* What recovery makes again it finds in the files: neither it nor the stop after it writes. */
+static void
+logs_without_news_are_written_neither_after_a_kill_nor_at_the_stop(void **state)
+{
+    int64_t before[LOGS][COUNT_OF(FILES)], after[LOGS][COUNT_OF(FILES)];
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct room r;
+        struct log_manager_counters counters;
+        room_init(&r, seed, true);
+        log_manager_close(&r.mgr, 5);
+        note_times(&r, before);
+        assert_int_equal(open_manager(&r), ERR_OK);
+        for (int round = 0; round < 2; round++) {
+            crash(&r, SIM_CRASH_KILL);
+            sim_run_ms(r.sim, 5000);
+            assert_int_equal(open_manager(&r), ERR_OK);
+            log_manager_counters(r.mgr, &counters);
+            assert_int_equal(counters.logs_recovered, LOGS);
+            for (int32_t p = 0; p < LOGS; p++) /* as a new leader does */
+                assert_int_equal(log_epoch_assign(log_manager_find(r.mgr, STR("t"), p),
+                                     BATCHES + round, BATCHES),
+                    ERR_OK);
+        }
+        log_manager_close(&r.mgr, 5);
+        note_times(&r, after);
+        assert_memory_equal(before, after, sizeof before);
+        crash(&r, SIM_CRASH_POWER);
+        assert_int_equal(open_manager(&r), ERR_OK);
+        check_whole(&r);
+        room_fini(&r);
+    }
+}
+
+TEST_MAIN(cmocka_unit_test(logs_without_news_are_written_neither_after_a_kill_nor_at_the_stop),
+    cmocka_unit_test(what_was_closed_survives_a_power_cut),
     cmocka_unit_test(what_recovery_serves_survives_a_power_cut),
     cmocka_unit_test(a_crash_in_the_middle_loses_nothing_that_was_durable),
     cmocka_unit_test(a_stop_that_cannot_sync_is_not_clean),
