@@ -11,7 +11,7 @@
 #include "log/log_manager_priv.h"
 #include "log/log_priv.h"
 
-enum { CHECKPOINT_TEXT_MAX = 32 << 20 };
+enum { CHECKPOINT_TEXT_MAX = 32 << 20, CHECKPOINT_BYTES_DEFAULT = 128 << 20 };
 _Static_assert((1u << LOG_CHECKPOINT_KIND_COUNT) - 1 == LOG_HOST_STALE_ALL, "a bit for each kind");
 
 const char *
@@ -120,6 +120,8 @@ log_checkpoint_write_dir(
         mutex_unlock(&mgr->checkpoint_mutex);
         return ERR_OK;
     }
+    if (kind == LOG_CHECKPOINT_RECOVERY_POINT)
+        atomic_store(&dir->host.bytes_to_note, 0);
     gather(mgr, dir, kind, &lines, &count);
     enum err err = write_text(dir, kind, &lines, count, false);
     if (err != ERR_OK)
@@ -201,6 +203,17 @@ log_manager_checkpoint(struct log_manager *mgr)
     log_checkpoint_write(mgr, LOG_CHECKPOINT_RECOVERY_POINT);
     log_checkpoint_write(mgr, LOG_CHECKPOINT_LOG_START);
     log_checkpoint_write(mgr, LOG_CHECKPOINT_CLEANED);
+}
+
+void
+log_manager_checkpoint_due(struct log_manager *mgr)
+{
+    int64_t most =
+        mgr->opts.checkpoint_bytes > 0 ? mgr->opts.checkpoint_bytes : CHECKPOINT_BYTES_DEFAULT;
+    for (int i = 0; i < mgr->dir_count; i++)
+        if (atomic_load(&mgr->dirs[i].host.bytes_to_note) >= most &&
+            !atomic_load(&mgr->dirs[i].host.offline))
+            checkpoint_dir(mgr, &mgr->dirs[i], LOG_CHECKPOINT_RECOVERY_POINT);
 }
 
 void

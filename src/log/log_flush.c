@@ -266,6 +266,17 @@ note_durable(struct log *log, const struct log_flush *flush)
     log->durable_position = flush->active_size;
 }
 
+/* Retention may have made the log shorter meanwhile. */
+static void
+note_risen(struct log *log)
+{
+    int64_t size = log_size_bytes(log);
+    if (size > log->size_noted)
+        atomic_fetch_add_explicit(
+            &log->host->bytes_to_note, size - log->size_noted, memory_order_relaxed);
+    log->size_noted = size;
+}
+
 static void
 note_names_synced(struct log_host *host, uint64_t made)
 {
@@ -298,6 +309,7 @@ log_flush_end(struct log *log, struct log_flush *flush, enum err result)
         if (flush->offset > log_recovery_point(log)) {
             atomic_store_explicit(&log->recovery_point, flush->offset, memory_order_release);
             log_changed(log);
+            note_risen(log);
         }
         note_durable(log, flush);
         log_journal_let_go(log);

@@ -34,6 +34,8 @@ struct log_host {
     _Atomic bool offline; /* no log of this directory takes anything any more */
     /* Directories of logs that were made in it, and how many of them a sync of it has covered. */
     _Atomic uint64_t names_made, names_synced;
+    /* By how much recovery points rose since they were checkpointed: so much a start would scan. */
+    _Atomic int64_t bytes_to_note;
     _Atomic unsigned stale; /* checkpoints that may have something new to say */
     _Atomic int64_t logs_recovered, bytes_scanned, bytes_truncated, logs_corrupt;
 };

@@ -46,7 +46,8 @@ struct log_manager_opts {
     struct pool *journal_pool;
     /* What log_needs_journal should be flushed to the segments; any thread. May be NULL. */
     void (*journal_turned)(void *ctx);
-    int32_t open_files_max; /* cached file descriptors; 0: a default */
+    int64_t checkpoint_bytes; /* see log_manager_checkpoint_due; 0: a default */
+    int32_t open_files_max;   /* cached file descriptors; 0: a default */
     /* A directory went offline; any thread, maybe under a partition's lock: only hand over. May be
      * NULL. */
     void (*dir_failed)(void *ctx, const char *dir, struct uuid dir_id, enum err err);
@@ -120,6 +121,9 @@ MUST_USE enum err log_manager_metadata_log(
 
 /* recovery-point-offset-checkpoint and log-start-offset-checkpoint. */
 void log_manager_checkpoint(struct log_manager *mgr);
+/* The recovery points alone, where so much was flushed since that a start after a kill would take
+ * long; else nothing. */
+void log_manager_checkpoint_due(struct log_manager *mgr);
 /* replication-offset-checkpoint, from log_high_watermark of each log. */
 void log_manager_checkpoint_high_watermarks(struct log_manager *mgr);
 /* Of a round of the cleaner (log/cleaner.h): the recovery point that it counts on is on the disk;

@@ -484,6 +484,7 @@ log_open(const struct log_open_opts *opts, struct log **out)
             env_file_close(&log->segments[i]->dirty_file);
     }
     log_durable_reset(log);
+    log->size_noted = log_size_bytes(log);
     log_check(log);
     *out = log;
     return ERR_OK;

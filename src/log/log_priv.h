@@ -62,6 +62,7 @@ struct log {
     /* What a flush made durable, in the journal or in the segments: the end of it in the segment
      * that was active then. */
     int64_t durable_offset, durable_segment, durable_position;
+    int64_t size_noted;   /* when the recovery point rose last */
     uint64_t journal_lap; /* the oldest lap of the journal that is needed; 0: none */
     struct log_cursor cursors[LOG_CURSORS];
     int cursor_next_read, cursor_next_append;

@@ -41,6 +41,7 @@ static void
 run_flush(struct node *node)
 {
     replica_manager_flush_due(node->replicas);
+    log_manager_checkpoint_due(node->logs);
 }
 
 static void

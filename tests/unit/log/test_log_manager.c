@@ -438,7 +438,38 @@ a_directory_in_use_is_marked_and_recovery_points_are_there_before(void **state)
     teardown(&fx);
 }
 
-TEST_MAIN(cmocka_unit_test(logs_are_spread_and_found_again_after_a_clean_stop),
+/* Long before the interval of checkpoints is over. */
+static void
+recovery_points_are_noted_when_much_was_flushed(void **state)
+{
+    struct fixture fx;
+    struct log_manager_counters counters;
+    (void)state;
+    setup(&fx);
+    fx.opts.dir_count = 1;
+    fx.opts.checkpoint_bytes = 100000;
+    struct log_manager *mgr = open_manager(&fx);
+    struct log *log = create(mgr, "t", 0);
+    fill(&fx, log, 5);
+    assert_int_equal(log_flush_now(log), ERR_OK);
+    log_manager_checkpoint_due(mgr); /* too little yet */
+    for (int i = 0; i < 40; i++) {   /* entries of indexes are written 64 at a time */
+        fill(&fx, log, 300);
+        assert_int_equal(log_flush_now(log), ERR_OK);
+        log_manager_checkpoint_due(mgr);
+    }
+    int64_t end = log_end_offset(log), size = log_size_bytes(log);
+    log_manager_abandon(&mgr);
+    mgr = open_manager(&fx);
+    log_manager_counters(mgr, &counters);
+    assert_in_range(counters.bytes_scanned, 1, size / 2);
+    assert_int_equal(log_end_offset(log_manager_find(mgr, STR("t"), 0)), end);
+    log_manager_close(&mgr, -1);
+    teardown(&fx);
+}
+
+TEST_MAIN(cmocka_unit_test(recovery_points_are_noted_when_much_was_flushed),
+    cmocka_unit_test(logs_are_spread_and_found_again_after_a_clean_stop),
     cmocka_unit_test(after_a_kill_checkpoints_bound_what_is_scanned),
     cmocka_unit_test(a_second_process_and_a_foreign_disk_are_refused),
     cmocka_unit_test(an_unformatted_directory_is_refused_without_format),
