@@ -50,8 +50,13 @@ enum {
     LIMIT_CHECK_THREADS = 2,
 };
 
-/* Bytes of one request that are appended before others have their turn. */
-enum { LIMIT_APPEND_TURN = 1 << 20 };
+/* What of one request is appended before others have their turn, while light connections are there
+ * and else, in bytes; a partition counts as some, for its lock, indexes and write. */
+enum {
+    LIMIT_APPEND_BRIEF = 128 << 10,
+    LIMIT_APPEND_ALONE = 1 << 20,
+    LIMIT_APPEND_PARTITION = 8 << 10,
+};
 
 /* What is counted for client quotas: owners with a quota that were seen in the last hour, each with
  * at most so many samples of time (quota.window.num is 11: 400 bytes each, 4 MB), and in no case

@@ -16,6 +16,7 @@
 #include "broker/quota_req.h"
 #include "broker/request.h"
 #include "meta/image.h"
+#include "net/conn.h"
 #include "proto/error_codes.h"
 #include "proto/produce_request.h"
 #include "proto/produce_response.h"
@@ -51,7 +52,7 @@ struct produce {
     /* Where appending is: the partition to be done next, and what was done in this turn. */
     enum proto_error error; /* of the request as a whole, for every partition */
     int32_t topic_at, part_at;
-    size_t turn_bytes;
+    size_t turn_cost; /* in bytes: LIMIT_APPEND_* */
     bool held;
     struct broker_check *check; /* the one under way */
 };
@@ -313,6 +314,12 @@ part_produce(struct produce *p, struct str topic, struct uuid topic_id,
     return true;
 }
 
+static size_t
+append_max(const struct produce *p)
+{
+    return net_conn_is_watched(p->req->conn) ? LIMIT_APPEND_BRIEF : LIMIT_APPEND_ALONE;
+}
+
 /* The rest of a topic's partitions. False: goes on later. */
 static bool
 topic_produce(struct produce *p, const struct proto_produce_request_topic_produce_data *data,
@@ -329,13 +336,13 @@ topic_produce(struct produce *p, const struct proto_produce_request_topic_produc
             &response->partition_responses.items[p->part_at];
         const struct proto_produce_request_partition_produce_data *part_data =
             &data->partition_data.items[p->part_at];
-        if (p->turn_bytes >= LIMIT_APPEND_TURN) {
+        if (p->turn_cost >= append_max(p)) {
             hold(p);
             broker_req_resume_in_turn(p->req, produce_turn);
             return false;
         }
         p->part_at++;
-        p->turn_bytes += part_data->records.bytes.len;
+        p->turn_cost += LIMIT_APPEND_PARTITION + part_data->records.bytes.len;
         if (p->error != PROTO_ERROR_NONE)
             part_fail(p, part, name, p->error);
         else if (!part_produce(p, name, data->topic_id, part_data, part))
@@ -456,7 +463,7 @@ request_error(const struct produce *p)
 static void
 produce_go(struct produce *p)
 {
-    p->turn_bytes = 0;
+    p->turn_cost = 0;
     for (; p->topic_at < p->msg->topic_data.count; p->topic_at++)
         if (!topic_produce(p, &p->msg->topic_data.items[p->topic_at],
                 &p->response.responses.items[p->topic_at]))
