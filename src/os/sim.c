@@ -345,6 +345,7 @@ sim_host_crash(struct sim_host *host, enum sim_crash kind)
     sim_trace(sim, SIM_EVENT_CRASH, host->id, kind);
     sim->faults++;
     host->crash_nth = 0;
+    host->crash_pending = false;
     if (env != NULL) {
         sim_loops_crash(env);
         sim_net_crash(env, kind);
@@ -361,6 +362,8 @@ sim_host_crash(struct sim_host *host, enum sim_crash kind)
 void
 sim_host_crash_at(struct sim_host *host, enum sim_crash kind, uint64_t nth_operation)
 {
+    if (host->crash_pending && host->env != NULL) /* it is too late to think better of it */
+        sim_host_crash(host, host->crash_kind);
     host->crash_kind = kind;
     host->crash_nth = nth_operation;
 }

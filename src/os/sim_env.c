@@ -107,6 +107,7 @@ sim_fate(struct sim_env *env, enum sim_op op, const char *path)
         fate.effect = when > 0;
         fate.partial = when == 1;
         fate.crash_after = true;
+        host->crash_pending = true;
     }
     return fate;
 }
@@ -123,7 +124,7 @@ lacks_descriptor(struct sim_env *env)
 enum err
 sim_fate_end(struct sim_env *env, const struct sim_fate *fate)
 {
-    if (fate->crash_after)
+    if (fate->crash_after && !env->dead)
         sim_host_crash(env->host, env->host->crash_kind);
     return fate->err;
 }

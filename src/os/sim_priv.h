@@ -167,6 +167,7 @@ struct sim_host {
     char faults_below[SIM_PATH_SIZE]; /* "": everywhere */
     uint64_t alloc_nth;               /* 0: off */
     uint64_t crash_nth;               /* 0: off */
+    bool crash_pending; /* the operation is under way in the middle of which it comes */
     enum sim_crash crash_kind;
     int64_t wall_jump_ms;
     int64_t paused_until_ns;

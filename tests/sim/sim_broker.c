@@ -73,6 +73,7 @@ static const struct regression REGRESSIONS[] = {
     {11569, 9, "an index entry that leads to no batch takes no directory out of service"},
     {11997, 12, "a power cut after writes that found no room leaves nothing that looks like rot"},
     {23819, 13, "a topic id that cannot be written does not make its log another topic's"},
+    {42049, 2, "a crash in the midst of an operation comes before the room is healed"},
     {22, 17, "a log that is in two directories since its topic was made anew hinders no start"},
     {3, 17, "a directory that cannot even be made hinders no start but the first"},
     {8, 17, "after a failed sync that its own directory could not note all is written once more"},
