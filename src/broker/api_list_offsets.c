@@ -1,4 +1,7 @@
-/* broker/api_list_offsets.c - ListOffsets: offsets by time, and the special ones. */
+/* broker/api_list_offsets.c - ListOffsets: offsets by time, and the special ones.
+ *
+ * What must look into records, or asks for many partitions, does not keep the reactor: the pool of
+ * slow reads finds all the answers. */
 #include "broker/broker.h"
 #include "broker/request.h"
 #include "broker/topic_rows.h"
@@ -8,6 +11,9 @@
 #include "replica/manager.h"
 
 enum { VERSION_OFFSET_NOT_AVAILABLE = 5, REPLICA_ID_CONSUMER = -1 };
+
+/* Partitions: a tenth of a millisecond. */
+enum { LIST_AT_ONCE_MAX = 256 };
 
 /* From which version on a special timestamp may be asked for; 0 when it is none. */
 static int16_t
@@ -115,30 +121,87 @@ rows_of(const struct broker_req *req, int32_t *count)
     return rows;
 }
 
+/* In the request's arena; the request's reactor does not touch it while the job runs. */
+struct list_job {
+    struct pool_work work;
+    struct broker_req *req;
+    struct broker_topic_row *rows;
+    int32_t count;
+    struct proto_list_offsets_response response;
+    bool failed;
+};
+
+static void
+list_all(struct list_job *job)
+{
+    topic_out *outs = job->response.topics.items;
+    int32_t topics = 0;
+
+    for (int32_t i = 0; i < job->count && !job->failed;) {
+        int32_t same = broker_topic_rows_same(job->rows, job->count, i);
+        job->failed = !list_topic(job->req, job->rows + i, same, &outs[topics++]);
+        i += same;
+    }
+    job->response.topics.count = topics;
+}
+
+static void
+list_reply(struct broker_req *req)
+{
+    struct list_job *job = req->state;
+
+    if (job->failed)
+        broker_req_close(req, "out of request memory");
+    else
+        broker_req_reply(req, &job->response);
+}
+
+static void
+list_run(struct pool_work *work)
+{
+    struct list_job *job = CONTAINER_OF(work, struct list_job, work);
+
+    list_all(job);
+    broker_req_resume(job->req, list_reply);
+}
+
+static bool
+takes_long(const struct list_job *job)
+{
+    if (job->count > LIST_AT_ONCE_MAX)
+        return true;
+    for (int32_t i = 0; i < job->count; i++)
+        if (replica_time_needs_records(((const partition_in *)job->rows[i].asked)->timestamp))
+            return true;
+    return false;
+}
+
 static void
 list_handle(struct broker_req *req)
 {
-    struct proto_list_offsets_response response;
-    int32_t count = 0, topics = 0;
-    struct broker_topic_row *rows = rows_of(req, &count);
-    topic_out *outs = arena_calloc(req->arena, (size_t)count, sizeof *outs);
+    struct list_job *job = arena_calloc(req->arena, 1, sizeof *job);
+    struct pool *pool = broker_read_pool(req->broker);
 
-    if (rows == NULL || outs == NULL) {
+    if (job != NULL)
+        job->rows = rows_of(req, &job->count);
+    if (job != NULL && job->rows != NULL) {
+        proto_init(&proto_list_offsets_response_schema, &job->response);
+        job->response.topics.items =
+            arena_calloc(req->arena, (size_t)job->count, sizeof *job->response.topics.items);
+    }
+    if (job == NULL || job->rows == NULL || job->response.topics.items == NULL) {
         broker_req_close(req, "out of request memory");
         return;
     }
-    for (int32_t i = 0; i < count;) {
-        int32_t same = broker_topic_rows_same(rows, count, i);
-        if (!list_topic(req, rows + i, same, &outs[topics++])) {
-            broker_req_close(req, "out of request memory");
-            return;
-        }
-        i += same;
+    job->req = req;
+    req->state = job;
+    if (pool != NULL && takes_long(job)) {
+        job->work.run = list_run;
+        pool_submit(pool, &job->work);
+        return;
     }
-    proto_init(&proto_list_offsets_response_schema, &response);
-    response.topics.items = outs;
-    response.topics.count = topics;
-    broker_req_reply(req, &response);
+    list_all(job);
+    list_reply(req);
 }
 
 const struct broker_api broker_api_list_offsets = {

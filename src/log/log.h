@@ -153,10 +153,30 @@ struct log_time_offset {
     int32_t leader_epoch; /* -1: unknown */
 };
 
-/* The first record at or after the log start with a timestamp >= target; may wait for the disk. */
+/* A batch that may hold the record that is looked for. */
+struct log_time_batch {
+    struct env_file *file; /* the holder's reference; NULL: there is none */
+    int64_t position;
+    size_t size_bytes;
+    int64_t target_ms;
+    int64_t offset_min;  /* records below are not meant */
+    int64_t next_offset; /* where to go on when it is not in there */
+};
+
+/* In two steps, because the second reads and unpacks a whole batch and needs no lock. The first:
+ * the next batch with offsets from from_offset and the log start on that may hold a record with a
+ * timestamp >= target. May wait for the disk: indexes and headers. */
+MUST_USE enum err log_time_find(
+    struct log *log, int64_t target_ms, int64_t from_offset, struct log_time_batch *out);
+/* The batch of the record with the largest timestamp (ListOffsets -3). */
+MUST_USE enum err log_time_find_max(struct log *log, struct log_time_batch *out);
+/* The second, on any thread, with file not NULL: the first such record in it, offset -1 when there
+ * is none. The reference stays the caller's. */
+MUST_USE enum err log_time_look(const struct log_time_batch *batch, struct log_time_offset *out);
+/* All of it: the first record at or after the log start with a timestamp >= target. */
 MUST_USE enum err log_offset_for_time(
     struct log *log, int64_t target_ms, struct log_time_offset *out);
-/* The record with the largest timestamp (ListOffsets -3). */
+/* The record with the largest timestamp. */
 MUST_USE enum err log_offset_for_max_timestamp(struct log *log, struct log_time_offset *out);
 
 /* ---- leader epochs ---- */

@@ -1,6 +1,7 @@
 /* What: offsets by timestamp, with Kafka's meaning: the first record at or after the log start
  * whose timestamp is not below the target; and the record with the largest one (KIP-734). Threads:
- * partition lock; reads and unpacks a batch or a few. */
+ * partition lock, but for log_time_look, which reads and unpacks a batch. */
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/buf.h"
 #include "log/log_priv.h"
@@ -34,52 +35,64 @@ record_in_batch(const struct batch_view *batch, int64_t target_ms, int64_t offse
     return err;
 }
 
-static enum err
-record_at(struct log_segment *seg, int64_t position, int64_t target_ms, int64_t offset_min,
-    struct log_time_offset *out)
+enum err
+log_time_look(const struct log_time_batch *batch, struct log_time_offset *out)
 {
-    struct segment_scan scan;
-    struct batch_view batch;
-    int64_t at;
-    enum err err = segment_scan_begin(&scan, seg, position);
-    if (err != ERR_OK)
-        return err;
-    err = segment_scan_next(&scan, &batch, &at);
+    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
+    struct batch_view view;
+    uint8_t *data = mem_alloc(batch->size_bytes);
+    size_t n = 0;
+    if (data == NULL)
+        return ERR_NOMEM;
+    enum err err = env_read_at(batch->file, batch->position, data, batch->size_bytes, &n);
     if (err == ERR_OK)
-        err = record_in_batch(&batch, target_ms, offset_min, out);
-    segment_scan_end(&scan);
+        err = batch_parse((struct bytes){data, n}, &view) == ERR_OK ? ERR_OK : ERR_CORRUPT;
+    if (err == ERR_OK)
+        err = record_in_batch(&view, batch->target_ms, batch->offset_min, &found);
+    mem_free(data);
+    if (err == ERR_OK)
+        *out = found;
     return err;
+}
+
+static enum err
+batch_take(struct log_segment *seg, const struct batch_view *view, int64_t position,
+    struct log_time_batch *out)
+{
+    out->position = position;
+    out->size_bytes = view->size_bytes;
+    out->next_offset = batch_last_offset(view) + 1;
+    return segment_file(seg, &out->file);
 }
 
 /* From the batch of `offset` on, by headers, to the first that can hold such a record. */
 static enum err
-search_segment(struct log_segment *seg, int64_t target_ms, int64_t offset, int64_t offset_min,
-    struct log_time_offset *out)
+search_segment(struct log_segment *seg, int64_t offset, struct log_time_batch *out)
 {
     struct segment_window w;
-    struct batch_view batch;
+    struct batch_view view;
     int64_t at;
     segment_window_init(&w, NULL);
-    enum err err = segment_find(seg, &w, offset, -1, &batch, &at);
-    while (err == ERR_OK && out->offset < 0) {
-        if (batch.max_timestamp >= target_ms && batch_last_offset(&batch) >= offset_min)
-            err = record_at(seg, at, target_ms, offset_min, out);
-        if (err != ERR_OK || out->offset >= 0)
+    enum err err = segment_find(seg, &w, offset, -1, &view, &at);
+    while (err == ERR_OK && out->file == NULL) {
+        if (view.max_timestamp >= out->target_ms && batch_last_offset(&view) >= offset) {
+            err = batch_take(seg, &view, at, out);
             break;
-        at += (int64_t)batch.size_bytes;
-        err = segment_header(seg, &w, at, &batch);
+        }
+        at += (int64_t)view.size_bytes;
+        err = segment_header(seg, &w, at, &view);
     }
     segment_window_fini(&w);
     return err == ERR_RANGE ? ERR_OK : err;
 }
 
 enum err
-log_offset_for_time(struct log *log, int64_t target_ms, struct log_time_offset *out)
+log_time_find(struct log *log, int64_t target_ms, int64_t from_offset, struct log_time_batch *out)
 {
-    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
-    int64_t start = log_start_offset(log);
-    int32_t i = log_segment_floor(log, start);
-    for (i = i < 0 ? 0 : i; i < log->segment_count && found.offset < 0; i++) {
+    int64_t start = log_start_offset(log), from = from_offset > start ? from_offset : start;
+    struct log_time_batch found = {.target_ms = target_ms, .offset_min = start};
+    int32_t i = log_segment_floor(log, from);
+    for (i = i < 0 ? 0 : i; i < log->segment_count && found.file == NULL; i++) {
         struct log_segment *seg = log->segments[i];
         int64_t max_timestamp, ignored, offset;
         if (seg->size_bytes == 0)
@@ -90,7 +103,7 @@ log_offset_for_time(struct log *log, int64_t target_ms, struct log_time_offset *
         if (err == ERR_OK)
             err = segment_time_floor(seg, target_ms, &offset);
         if (err == ERR_OK)
-            err = search_segment(seg, target_ms, offset > start ? offset : start, start, &found);
+            err = search_segment(seg, offset > from ? offset : from, &found);
         if (err != ERR_OK)
             return err;
     }
@@ -99,19 +112,19 @@ log_offset_for_time(struct log *log, int64_t target_ms, struct log_time_offset *
 }
 
 enum err
-log_offset_for_max_timestamp(struct log *log, struct log_time_offset *out)
+log_time_find_max(struct log *log, struct log_time_batch *out)
 {
-    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
+    struct log_time_batch found = {.offset_min = log_start_offset(log)};
     struct log_segment *best = NULL;
-    int64_t best_timestamp = BATCH_NO_TIMESTAMP, best_offset = -1, start = log_start_offset(log);
+    int64_t best_timestamp = BATCH_NO_TIMESTAMP, best_offset = -1;
     for (int32_t i = 0; i < log->segment_count; i++) {
         int64_t timestamp, offset;
-        if (log_segment_end(log, i) <= start)
+        if (log_segment_end(log, i) <= found.offset_min)
             continue;
         enum err err = segment_max_timestamp(log->segments[i], &timestamp, &offset);
         if (err != ERR_OK)
             return err;
-        if (timestamp > best_timestamp && offset >= start) {
+        if (timestamp > best_timestamp && offset >= found.offset_min) {
             best = log->segments[i];
             best_timestamp = timestamp;
             best_offset = offset;
@@ -119,16 +132,58 @@ log_offset_for_max_timestamp(struct log *log, struct log_time_offset *out)
     }
     if (best != NULL) {
         struct segment_window w;
-        struct batch_view batch;
+        struct batch_view view;
         int64_t at;
         segment_window_init(&w, NULL);
-        enum err err = segment_find(best, &w, best_offset, -1, &batch, &at);
+        enum err err = segment_find(best, &w, best_offset, -1, &view, &at);
         segment_window_fini(&w);
-        if (err == ERR_OK)
-            err = record_at(best, at, batch.max_timestamp, start, &found);
+        if (err == ERR_OK) {
+            found.target_ms = view.max_timestamp;
+            err = batch_take(best, &view, at, &found);
+        }
         if (err != ERR_OK && err != ERR_RANGE)
             return err;
     }
     *out = found;
     return ERR_OK;
+}
+
+/* Looks into the batch and lets go of it. */
+static enum err
+look(struct log_time_batch *batch, struct log_time_offset *out)
+{
+    enum err err = log_time_look(batch, out);
+    env_file_close(&batch->file);
+    return err;
+}
+
+enum err
+log_offset_for_time(struct log *log, int64_t target_ms, struct log_time_offset *out)
+{
+    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
+    struct log_time_batch batch = {.next_offset = 0};
+    do {
+        enum err err = log_time_find(log, target_ms, batch.next_offset, &batch);
+        if (err == ERR_OK && batch.file == NULL)
+            break;
+        if (err == ERR_OK)
+            err = look(&batch, &found);
+        if (err != ERR_OK)
+            return err;
+    } while (found.offset < 0);
+    *out = found;
+    return ERR_OK;
+}
+
+enum err
+log_offset_for_max_timestamp(struct log *log, struct log_time_offset *out)
+{
+    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
+    struct log_time_batch batch;
+    enum err err = log_time_find_max(log, &batch);
+    if (err == ERR_OK && batch.file != NULL)
+        err = look(&batch, &found);
+    if (err == ERR_OK)
+        *out = found;
+    return err;
 }

@@ -201,6 +201,8 @@ struct replica_list_offset {
 };
 MUST_USE enum proto_error replica_partition_list_offset(
     struct replica_partition *part, struct replica_list_offset *list);
+/* It must look into records, and waits for the disk; the partition's lock is free meanwhile. */
+bool replica_time_needs_records(int64_t timestamp);
 
 /* The last epoch <= asked and where it ends; -1/-1 when unknown. */
 MUST_USE enum proto_error replica_partition_epoch_end(struct replica_partition *part,

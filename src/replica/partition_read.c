@@ -151,25 +151,6 @@ hw_lags_election(const struct replica_partition *part, const struct replica_list
 }
 
 static enum proto_error
-list_by_time(struct replica_partition *part, struct replica_list_offset *list, int64_t fetchable)
-{
-    struct log_time_offset found = {.offset = -1, .timestamp = -1, .leader_epoch = -1};
-    enum err err = list->timestamp == REPLICA_TIME_MAX
-                       ? log_offset_for_max_timestamp(part->log, &found)
-                       : log_offset_for_time(part->log, list->timestamp, &found);
-
-    if (err != ERR_OK)
-        return read_error(err);
-    if (found.offset >= 0 && found.offset < fetchable) {
-        list->offset = found.offset;
-        list->timestamp_found = found.timestamp;
-        list->epoch = found.leader_epoch;
-        return PROTO_ERROR_NONE;
-    }
-    return hw_lags_election(part, list) ? PROTO_ERROR_OFFSET_NOT_AVAILABLE : PROTO_ERROR_NONE;
-}
-
-static enum proto_error
 list_locked(struct replica_partition *part, struct replica_list_offset *list)
 {
     enum proto_error error = replica_partition_check(part, list->leader_epoch, true);
@@ -194,8 +175,73 @@ list_locked(struct replica_partition *part, struct replica_list_offset *list)
         return PROTO_ERROR_NONE;
     case REPLICA_TIME_LATEST_TIERED:
     case REPLICA_TIME_EARLIEST_PENDING_UPLOAD: return PROTO_ERROR_NONE; /* nothing is tiered */
-    default: return list_by_time(part, list, fetchable);
+    default: UNREACHABLE();                                             /* list_by_time */
     }
+}
+
+/* A look up by time, between whose steps the lock is free. */
+struct time_search {
+    int64_t from_offset;
+    struct log_time_batch batch; /* to be looked into next */
+    int64_t fetchable;
+    bool hw_lags;
+};
+
+static enum proto_error
+search_locked(struct replica_partition *part, const struct replica_list_offset *list,
+    struct time_search *search)
+{
+    enum proto_error error = replica_partition_check(part, list->leader_epoch, true);
+    enum err err;
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
+    if (list->bound != REPLICA_BOUND_LEO)
+        replica_flush_demand(part);
+    search->fetchable = bound_of(part, list->bound);
+    search->hw_lags = hw_lags_election(part, list);
+    err = list->timestamp == REPLICA_TIME_MAX
+              ? log_time_find_max(part->log, &search->batch)
+              : log_time_find(part->log, list->timestamp, search->from_offset, &search->batch);
+    return err == ERR_OK ? PROTO_ERROR_NONE : read_error(err);
+}
+
+static enum proto_error
+list_by_time(struct replica_partition *part, struct replica_list_offset *list)
+{
+    struct time_search search = {.from_offset = 0};
+    struct log_time_offset found = {.offset = -1};
+
+    for (;;) {
+        mutex_lock(&part->mutex);
+        enum proto_error error = search_locked(part, list, &search);
+        mutex_unlock(&part->mutex);
+        if (error != PROTO_ERROR_NONE)
+            return error;
+        if (search.batch.file == NULL)
+            break;
+        enum err err = log_time_look(&search.batch, &found);
+        env_file_close(&search.batch.file);
+        if (err != ERR_OK)
+            return read_error(err);
+        if (found.offset >= 0 || list->timestamp == REPLICA_TIME_MAX)
+            break;
+        search.from_offset = search.batch.next_offset;
+    }
+    if (found.offset >= 0 && found.offset < search.fetchable) {
+        list->offset = found.offset;
+        list->timestamp_found = found.timestamp;
+        list->epoch = found.leader_epoch;
+        return PROTO_ERROR_NONE;
+    }
+    return search.hw_lags ? PROTO_ERROR_OFFSET_NOT_AVAILABLE : PROTO_ERROR_NONE;
+}
+
+bool
+replica_time_needs_records(int64_t timestamp)
+{
+    return timestamp >= 0 || timestamp == REPLICA_TIME_MAX ||
+           timestamp < REPLICA_TIME_EARLIEST_PENDING_UPLOAD;
 }
 
 enum proto_error
@@ -206,6 +252,8 @@ replica_partition_list_offset(struct replica_partition *part, struct replica_lis
     list->offset = -1;
     list->timestamp_found = -1;
     list->epoch = -1;
+    if (replica_time_needs_records(list->timestamp))
+        return list_by_time(part, list);
     mutex_lock(&part->mutex);
     error = list_locked(part, list);
     mutex_unlock(&part->mutex);
