@@ -14,6 +14,7 @@
 
 enum {
     POOL_THREADS = 4,
+    LINGER_NS = 50000, /* about what a processor of a virtual machine takes to wake up */
     READ_THREADS = 2,
     FRAME_MEMORY_MAX = 16 << 20, /* of each reactor; see net/block.h for large frames */
     SIM_REACTORS = 2,
@@ -198,6 +199,8 @@ make_loops(struct node *node)
         enum err err = loop_new(node->opts.env, name, &node->reactors[i]);
         if (err != ERR_OK)
             return err;
+        if (count > 1) /* else it would only keep its peer from working */
+            loop_linger(node->reactors[i], LINGER_NS);
         node->reactor_count++;
     }
     int threads = node_config_is_set(config, "num.io.threads")

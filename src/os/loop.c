@@ -342,6 +342,13 @@ sock_close(struct sock **sock)
     *sock = NULL;
 }
 
+void
+loop_linger(struct loop *loop, int64_t for_ns)
+{
+    ASSERT(for_ns >= 0);
+    loop->linger_ns = for_ns;
+}
+
 /* ---- the pool ---- */
 
 enum err

@@ -55,6 +55,12 @@ int64_t loop_now_ms(const struct loop *loop);
  * Between runs; both are true until the loop is used or run again. */
 int loop_poll_fd(const struct loop *loop, int64_t *wait_ms);
 
+/* Before it runs. A loop that one peer wakes again and again, each time soon, because it asks when
+ * it was answered, looks for so long whether it asks before it sleeps: to wake a processor often
+ * takes longer than the peer. Others that want the processor come first. 0, as at first: it sleeps
+ * at once. Nothing in the simulator. */
+void loop_linger(struct loop *loop, int64_t for_ns);
+
 /* What the loop did since it began; any thread. Zero in the simulator. Idle: it waited for events,
  * the wait that goes on now included. Read while a wait ends it may be that much less than before:
  * who shows it as a counter keeps the most he has seen. */

@@ -35,6 +35,7 @@ struct loop {
     char name[LOOP_NAME_SIZE];
     struct heap timers;   /* own thread; keys are loop_now_ms */
     struct list deferred; /* own thread */
+    int64_t linger_ns;    /* see loop_linger; fixed when it runs */
     /* Written by the own thread, read by anyone: struct loop_stats. */
     _Atomic uint64_t turns;
     _Atomic int64_t idle_ns;       /* in waits that ended */

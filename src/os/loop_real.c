@@ -1,6 +1,7 @@
 /* What: a loop on libuv, a thread of its own.
  *
- * A turn: wait for events; run them; run the mailbox; run what was deferred; wait again.
+ * A turn: wait for events; run them; run the mailbox; run what was deferred; wait again. Before it
+ * sleeps it may look for a while whether the peer it talks with says more (loop_linger).
  * Waking: a poster wakes the loop only when it sleeps or is about to, and only the first one does.
  * Both sides use sequentially consistent operations: the loop sets `sleeping` and then looks into
  * the mailbox, the poster puts into the mailbox and then looks at `sleeping`, so one of them sees
@@ -10,6 +11,8 @@
  * I2 open_count is 0 when the loop is freed.
  * Threads: see the blocks of struct loop_real. Errors: only at creation. */
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,6 +21,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "os/sock_real_priv.h"
+
+enum { TALKS_MIN = 16 };
 
 /* The loop whose thread this is. */
 static _Thread_local const struct loop *loop_current;
@@ -133,6 +138,21 @@ on_idle(uv_idle_t *idle)
     (void)idle; /* it only keeps the loop from blocking */
 }
 
+/* Looks whether something comes, instead of sleeping at once. When it does not, the peer is
+ * believed again after as many short waits as at first. */
+static void
+linger(struct loop_real *real)
+{
+    int64_t until_ns = env_now_ns(real->loop.env) + real->loop.linger_ns;
+    struct pollfd all = {.fd = uv_backend_fd(&real->uv), .events = POLLIN};
+    do {
+        if (poll(&all, 1, 0) != 0)
+            return;
+        sched_yield();
+    } while (env_now_ns(real->loop.env) < until_ns);
+    real->talks = 0;
+}
+
 /* Before the wait. */
 static void
 on_prepare(uv_prepare_t *handle)
@@ -153,6 +173,9 @@ on_prepare(uv_prepare_t *handle)
         uv_idle_start(&real->idle, on_idle);
     } else {
         uv_idle_stop(&real->idle);
+        if (real->talks >= TALKS_MIN && real->loop.linger_ns > 0 &&
+            uv_backend_timeout(&real->uv) != 0)
+            linger(real);
     }
 }
 

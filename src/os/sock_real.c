@@ -105,7 +105,7 @@ sock_real_arm(struct sock_real *real)
 static void
 on_event(uv_poll_t *handle, int status, int events)
 {
-    loop_real_woke(CONTAINER_OF(handle->loop, struct loop_real, uv));
+    loop_real_heard(CONTAINER_OF(handle->loop, struct loop_real, uv), handle);
     struct sock_real *real = handle->data;
     struct sock *sock = &real->sock;
     if (status < 0) { /* libuv has stopped to watch; the next read or write tells why */

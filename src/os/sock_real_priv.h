@@ -28,6 +28,8 @@ struct loop_real {
     void *on_signal_ctx;
     int64_t timer_at_ms; /* when `timer` fires; INT64_MAX: not armed */
     int open_count;      /* sockets and listeners */
+    const void *talker;  /* the socket that woke it last; only compared */
+    int talks;           /* times in a row that it did, each after a short wait */
 
     /* The starter's. */
     pthread_t thread;
@@ -39,6 +41,9 @@ struct loop_real {
     _Atomic bool stopping;
     _Atomic bool running;
 };
+
+/* A wait that a peer ends which asks when it is answered, with what it takes to wake up. */
+enum { LOOP_TALK_NS = 150000 };
 
 /* A turn ends: the loop is about to wait. */
 static inline void
@@ -59,9 +64,21 @@ loop_real_woke(struct loop_real *real)
     int64_t idle_ns = atomic_load_explicit(&loop->idle_ns, memory_order_relaxed);
     if (began_ns == 0)
         return;
-    idle_ns += env_now_ns(loop->env) - began_ns;
+    int64_t waited_ns = env_now_ns(loop->env) - began_ns;
+    if (waited_ns > LOOP_TALK_NS)
+        real->talks = 0;
+    idle_ns += waited_ns;
     atomic_store_explicit(&loop->idle_ns, idle_ns, memory_order_relaxed);
     atomic_store_explicit(&loop->wait_began_ns, 0, memory_order_relaxed);
+}
+
+/* A socket has something to say. */
+static inline void
+loop_real_heard(struct loop_real *real, const void *socket)
+{
+    loop_real_woke(real);
+    real->talks = real->talker == socket ? real->talks + (real->talks < INT16_MAX) : 0;
+    real->talker = socket;
 }
 
 enum err sock_real_listen(struct loop *loop, const struct sock_listen_opts *opts,
