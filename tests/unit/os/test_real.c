@@ -112,6 +112,110 @@ without_descriptors_accepting_waits_and_recovers(void **state)
     loop_free(&crowd.loop);
 }
 
+/* Sends back what comes. */
+struct talk {
+    struct crowd crowd;
+    _Atomic int tasks, timers;
+    struct loop_task task;
+    struct loop_timer timer;
+};
+
+static void
+talk_readable(void *ctx)
+{
+    struct sock *sock = ctx;
+    char byte;
+    size_t n;
+    if (sock_read(sock, &byte, 1, &n) == ERR_OK)
+        assert_int_equal(
+            sock_writev(sock, &(struct bytes){(const uint8_t *)&byte, 1}, 1, &n), ERR_OK);
+    else
+        sock_want(sock, false, false);
+}
+
+static void
+talk_accept(void *ctx)
+{
+    static const struct sock_events events = {.readable = talk_readable};
+    struct talk *talk = ctx;
+    struct sock *sock = talk->crowd.socks[0];
+    assert_int_equal(sock_attach(sock, talk->crowd.loop, &events, sock), ERR_OK);
+    sock_want(sock, true, false);
+}
+
+static void
+talk_task(struct loop_task *task)
+{
+    atomic_fetch_add(&CONTAINER_OF(task, struct talk, task)->tasks, 1);
+}
+
+static void
+talk_timer(struct loop_timer *timer)
+{
+    atomic_fetch_add(&CONTAINER_OF(timer, struct talk, timer)->timers, 1);
+}
+
+static void
+talk_timer_start(void *ctx)
+{
+    struct talk *talk = ctx;
+    loop_timer_init(&talk->timer, talk->crowd.loop, talk_timer);
+    assert_int_equal(loop_timer_start(&talk->timer, 1), ERR_OK);
+}
+
+static void
+talk_once(int fd)
+{
+    char byte = 'x';
+    assert_int_equal(write(fd, &byte, 1), 1);
+    assert_int_equal(read(fd, &byte, 1), 1);
+}
+
+/* The peer's next question, a task of another thread and a timer come while it looks and does not
+ * sleep; when the talk is over it sleeps like any other. */
+static void
+a_loop_that_lingers_hears_all_and_sleeps_when_the_talk_is_over(void **state)
+{
+    struct world *w = *state;
+    struct talk talk = {.crowd = {.loop = NULL}};
+    struct timespec before, after;
+    struct sock_addr addr;
+    assert_int_equal(loop_new(w->env, "talk", &talk.crowd.loop), ERR_OK);
+    loop_linger(talk.crowd.loop, 50000000);
+    assert_int_equal(loop_start(talk.crowd.loop), ERR_OK);
+    loop_task_init(&talk.task, talk_task);
+    world_call(w, talk.crowd.loop, crowd_listen, &talk.crowd);
+    assert_int_equal(talk.crowd.err, ERR_OK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(sock_addr_parse(STR("127.0.0.1"), talk.crowd.port, &addr), ERR_OK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr.storage, addr.len), 0);
+    assert_true(world_wait_count(w, &talk.crowd.accepted, 1));
+    world_call(w, talk.crowd.loop, talk_accept, &talk);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 100; i++)
+            talk_once(fd);
+        loop_post(talk.crowd.loop, &talk.task);
+        assert_true(world_wait_count(w, &talk.tasks, round + 1));
+        for (int i = 0; i < 100; i++)
+            talk_once(fd);
+        world_call(w, talk.crowd.loop, talk_timer_start, &talk);
+        assert_true(world_wait_count(w, &talk.timers, round + 1));
+    }
+    for (int i = 0; i < 100; i++)
+        talk_once(fd);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    assert_in_range(
+        (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec, 0, 30000000);
+    loop_stop(talk.crowd.loop);
+    close(fd);
+    sock_close(&talk.crowd.socks[0]);
+    sock_listener_close(&talk.crowd.listener);
+    loop_free(&talk.crowd.loop);
+}
+
 struct host {
     struct loop *loop;
     struct loop_timer timer;
@@ -254,6 +358,7 @@ diagnostics_reach_their_descriptor(void **state)
 }
 
 TEST_MAIN(CONFORM_TESTS, CONFORM_TEST(without_descriptors_accepting_waits_and_recovers),
+    CONFORM_TEST(a_loop_that_lingers_hears_all_and_sleeps_when_the_talk_is_over),
     CONFORM_TEST(the_main_loop_hears_signals_and_quits),
     CONFORM_TEST(a_timer_without_delay_leaves_room_for_events),
     cmocka_unit_test(locks_out_of_order_abort),
