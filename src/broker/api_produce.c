@@ -53,7 +53,6 @@ struct produce {
     enum proto_error error; /* of the request as a whole, for every partition */
     int32_t topic_at, part_at;
     size_t turn_cost; /* in bytes: LIMIT_APPEND_* */
-    bool held;
     struct broker_check *check; /* the one under way */
 };
 
@@ -245,16 +244,6 @@ part_appended(struct produce *p, struct replica_partition *part,
     };
 }
 
-static void
-hold(struct produce *p)
-{
-    if (p->held)
-        return;
-    p->held = true;
-    p->req->state = &p->park; /* which p begins with */
-    broker_req_hold(p->req);
-}
-
 /* Appends, with a reference to the partition. False: that goes on on the pool. */
 static bool
 part_append(struct produce *p, struct replica_partition *part, struct bytes records,
@@ -275,7 +264,7 @@ part_append(struct produce *p, struct replica_partition *part, struct bytes reco
     if (again) {
         p->check = arena_calloc(p->req->arena, 1, sizeof *p->check);
         if (p->check != NULL) {
-            hold(p);
+            broker_req_hold(p->req);
             p->check->part = part;
             p->check->append = append;
             broker_check_start(p->check, p->req, produce_checked);
@@ -337,7 +326,7 @@ topic_produce(struct produce *p, const struct proto_produce_request_topic_produc
         const struct proto_produce_request_partition_produce_data *part_data =
             &data->partition_data.items[p->part_at];
         if (p->turn_cost >= append_max(p)) {
-            hold(p);
+            broker_req_hold(p->req);
             broker_req_resume_in_turn(p->req, produce_turn);
             return false;
         }
@@ -388,8 +377,7 @@ produce_wait(struct produce *p)
         broker_req_close(p->req, "out of request memory");
         return;
     }
-    if (p->held)
-        broker_req_let_go(p->req); /* all is appended: what comes next may be */
+    broker_req_let_go(p->req); /* all is appended: what comes next may be */
     broker_park_init(&p->park, p->req, BROKER_PARK_ALL, slots, produce_ended);
     for (int32_t i = 0; i < p->wait_count; i++)
         (void)broker_park_add(&p->park, p->waits[i].part, p->waits[i].leader_epoch,
@@ -506,6 +494,7 @@ produce_handle(struct broker_req *req)
     }
     p->req = req;
     p->msg = req->msg;
+    req->state = &p->park;
     if (!produce_prepare(p)) {
         broker_req_close(req, "out of request memory");
         return;

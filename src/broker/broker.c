@@ -32,6 +32,8 @@ broker_image_take(struct broker_reactor *reactor)
 {
     struct broker *broker = reactor->broker;
     struct meta_image *old = NULL;
+    if (LIKELY(atomic_load_explicit(&reactor->image_next, memory_order_acquire) == NULL))
+        return;
     mutex_lock(&broker->mutex);
     struct meta_image *next = atomic_load(&reactor->image_next);
     if (next != NULL) {
@@ -108,6 +110,7 @@ on_open(void *ctx, struct net_conn *conn, void **user)
     peer->principal = security_principal_anonymous();
     peer->conn = conn;
     loop_timer_init(&peer->refused, reactor->loop, refused_over);
+    broker_image_take(reactor);
     if (reactor->quotas_on)
         refuse_when_too_fast(reactor, peer);
     *user = peer;

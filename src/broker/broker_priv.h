@@ -88,7 +88,8 @@ struct broker {
 };
 
 /* broker.c */
-/* On the reactor, between requests: the latest image that was published. */
+/* On the reactor, between requests: from here on it has the latest image that was published. What
+ * comes in calls this first, so that nobody is served by metadata older than an answer he had. */
 void broker_image_take(struct broker_reactor *reactor);
 
 /* request.c */

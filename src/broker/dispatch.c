@@ -124,8 +124,7 @@ broker_dispatch(struct broker *broker, struct net_conn *conn, struct net_slot *s
         refuse(broker, slot, &h, "header cut short");
         return;
     }
-    if (UNLIKELY(atomic_load_explicit(&reactor->image_next, memory_order_acquire) != NULL))
-        broker_image_take(reactor);
+    broker_image_take(reactor);
     const struct proto_api *api = proto_api_find(h.api_key);
     const struct broker_api *service = broker_api_find(h.api_key);
     const char *refusal = service_check(&h, api, service);

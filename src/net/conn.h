@@ -52,7 +52,8 @@ void net_slot_drop(struct net_slot *slot);
 void net_slot_close(struct net_slot *slot, const char *reason);
 
 /* The connection takes no frames until the slot ends or is released: what comes later may not
- * overtake it. From on_frame or on_turn; one slot of a connection at a time. */
+ * overtake it. From on_frame or on_turn; one slot of a connection at a time.
+ * Holding again, and releasing what does not hold, change nothing. */
 void net_slot_hold(struct net_slot *slot);
 void net_slot_release(struct net_slot *slot);
 /* Whoever goes on with a slot later asks first. True: on_turn will be called, when the connection

@@ -166,8 +166,9 @@ net_conn_output_clear(struct net_conn *conn, bool pending_too)
 void
 net_slot_hold(struct net_slot *slot)
 {
-    ASSERT(slot->state == SLOT_PENDING && slot->conn->holder == NULL);
-    slot->conn->holder = slot;
+    struct net_conn *conn = slot->conn;
+    ASSERT(slot->state == SLOT_PENDING && (conn->holder == NULL || conn->holder == slot));
+    conn->holder = slot;
 }
 
 void
