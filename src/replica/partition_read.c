@@ -150,17 +150,29 @@ hw_lags_election(const struct replica_partition *part, const struct replica_list
            part->high_watermark < part->epoch_start_offset;
 }
 
+/* The offset below which the reader may know of records. */
 static enum proto_error
-list_locked(struct replica_partition *part, struct replica_list_offset *list)
+fetchable_locked(
+    struct replica_partition *part, const struct replica_list_offset *list, int64_t *fetchable)
 {
     enum proto_error error = replica_partition_check(part, list->leader_epoch, true);
-    int64_t fetchable;
 
     if (error != PROTO_ERROR_NONE)
         return error;
     if (list->bound != REPLICA_BOUND_LEO)
         replica_flush_demand(part);
-    fetchable = bound_of(part, list->bound);
+    *fetchable = bound_of(part, list->bound);
+    return PROTO_ERROR_NONE;
+}
+
+static enum proto_error
+list_locked(struct replica_partition *part, struct replica_list_offset *list)
+{
+    int64_t fetchable;
+    enum proto_error error = fetchable_locked(part, list, &fetchable);
+
+    if (error != PROTO_ERROR_NONE)
+        return error;
     switch (list->timestamp) {
     case REPLICA_TIME_LATEST:
         if (hw_lags_election(part, list))
@@ -191,14 +203,11 @@ static enum proto_error
 search_locked(struct replica_partition *part, const struct replica_list_offset *list,
     struct time_search *search)
 {
-    enum proto_error error = replica_partition_check(part, list->leader_epoch, true);
+    enum proto_error error = fetchable_locked(part, list, &search->fetchable);
     enum err err;
 
     if (error != PROTO_ERROR_NONE)
         return error;
-    if (list->bound != REPLICA_BOUND_LEO)
-        replica_flush_demand(part);
-    search->fetchable = bound_of(part, list->bound);
     search->hw_lags = hw_lags_election(part, list);
     err = list->timestamp == REPLICA_TIME_MAX
               ? log_time_find_max(part->log, &search->batch)

@@ -46,6 +46,19 @@ def append(server, topic, n=1, acks=-1, conn=""):
     return ask(server, "Produce", 9, requests.produce_base(9, topic, requests.records(n), acks), conn)["responses"][0]["partitionResponses"][0]
 
 
+def post(conn, fields):
+    """A Produce on a connection of its own, whose answer is read later."""
+    conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, fields))
+
+
+def answers(conn, count):
+    """Of what was posted, in the order of posting: the partitions that each answer names."""
+    for i in range(count):
+        correlation_id, answer = CODEC.answer("Produce", 9, conn.frame())
+        equal(correlation_id, i + 1, "the answer's number")
+        yield answer["responses"][0]["partitionResponses"]
+
+
 def offset(server, topic, timestamp=-1, conn=""):
     return ask(server, "ListOffsets", 7, {"replicaId": -1, "topics": [{"name": topic, "partitions": [{"partitionIndex": 0, "timestamp": timestamp}]}]},
                conn)["topics"][0]["partitions"][0]
@@ -95,12 +108,9 @@ def pipelined_requests_are_answered_and_appended_in_order(server):
     eventually(lambda: offset(server, "ordered").get("errorCode", 0) == 0)
     conn = cases.Conn(server.address)
     for i in range(50):
-        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, requests.produce_base(9, "ordered", making.batch([(b"k", b"%d" % i)]))))
-    for i in range(50):
-        frame = conn._exactly(struct.unpack(">i", conn._exactly(4))[0])
-        correlation_id, answer = CODEC.answer("Produce", 9, frame)
-        equal(correlation_id, i + 1, "the answer's number")
-        equal(answer["responses"][0]["partitionResponses"][0].get("baseOffset", 0), i, "its offset")
+        post(conn, requests.produce_base(9, "ordered", making.batch([(b"k", b"%d" % i)])))
+    for i, (got,) in enumerate(answers(conn, 50)):
+        equal((got.get("errorCode", 0), got.get("baseOffset", 0)), (0, i), "its offset")
     conn.close()
 
 
@@ -112,11 +122,8 @@ def no_request_overtakes_one_whose_check_takes_long(server):
     conn = cases.Conn(server.address)
     sizes = [10, 900000, 20, 300000, 30, 40, 700000, 50] * 5
     for size in sizes:
-        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, requests.produce_base(9, "ordered2", packed(size))))
-    for i in range(len(sizes)):
-        correlation_id, answer = CODEC.answer("Produce", 9, conn._exactly(struct.unpack(">i", conn._exactly(4))[0]))
-        equal(correlation_id, i + 1, "the answer's number")
-        got = answer["responses"][0]["partitionResponses"][0]
+        post(conn, requests.produce_base(9, "ordered2", packed(size)))
+    for i, (got,) in enumerate(answers(conn, len(sizes))):
         equal((got.get("errorCode", 0), got.get("baseOffset", 0)), (0, i), "its offset")
     conn.close()
 
@@ -130,10 +137,9 @@ def nothing_overtakes_a_request_of_many_large_batches(server):
     for held in (large, small):
         fields = requests.produce_base(9, "wide", held)
         fields["topicData"][0]["partitionData"] = [{"index": i, "records": held} for i in range(100)]
-        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, fields))
-    for at in range(2):
-        _, answer = CODEC.answer("Produce", 9, conn._exactly(struct.unpack(">i", conn._exactly(4))[0]))
-        got = sorted((p.get("index", 0), p.get("errorCode", 0), p.get("baseOffset", 0)) for p in answer["responses"][0]["partitionResponses"])
+        post(conn, fields)
+    for at, partitions in enumerate(answers(conn, 2)):
+        got = sorted((p.get("index", 0), p.get("errorCode", 0), p.get("baseOffset", 0)) for p in partitions)
         equal(got, [(i, 0, at) for i in range(100)], "offsets")
     conn.close()
 
@@ -144,7 +150,7 @@ def an_error_that_takes_long_to_find_closes_a_connection_without_acks(server):
     eventually(lambda: offset(server, "bad").get("errorCode", 0) == 0)
     conn = cases.Conn(server.address)
     for acks, held in ((0, packed(500000)), (0, packed(500000, cut=True))):
-        conn.send(CODEC, {"api": "Produce", "v": 9}, CODEC.encode(CODEC.apis["Produce"][1], 9, requests.produce_base(9, "bad", held, acks)))
+        post(conn, requests.produce_base(9, "bad", held, acks))
     equal(conn.sock.recv(1), b"", "what follows an error without acks")
     eventually(lambda: offset(server, "bad").get("offset") == 1)
     conn.close()

@@ -110,8 +110,7 @@ class Conn:
 
     def receive(self, codec, step):
         try:
-            size = struct.unpack(">i", self._exactly(4))[0]
-            frame = self._exactly(size)
+            frame = self.frame()
         except socket.timeout:
             self.close()
             return "silent"
@@ -123,6 +122,9 @@ class Conn:
         except wire.Wrong as e:
             return f"not an answer: {e}"
         return answer if correlation_id == self.correlation_id else f"the answer to {correlation_id}"
+
+    def frame(self):
+        return self._exactly(struct.unpack(">i", self._exactly(4))[0])
 
     def _exactly(self, size):
         data = bytearray()

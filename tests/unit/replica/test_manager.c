@@ -1,12 +1,9 @@
 #include "tests/lib/test.h"
+#include "tests/unit/replica/node.h"
 
 #include "base/attr.h"
-#include "log/log_manager.h"
 #include "meta/builder.h"
-#include "meta/config_rules.h"
 #include "meta/records.h"
-#include "os/loop.h"
-#include "os/sim.h"
 #include "proto/config_record.h"
 #include "proto/partition_change_record.h"
 #include "proto/partition_record.h"
@@ -16,19 +13,9 @@
 #include "replica/traffic.h"
 #include "wire/batch_builder.h"
 
-enum { NODE = 1 };
-
 struct fixture {
-    struct sim *sim;
-    struct sim_host *host;
-    struct env *env;
-    struct pool *pool;
-    struct log_manager *logs;
-    struct meta_config_rules rules;
-    struct replica_manager *mgr;
-    struct meta_image *image;
+    struct node node;
     int64_t offset;
-    struct arena arena;
     struct meta_records records; /* of the change being made */
     int led, resigned;
 };
@@ -58,71 +45,23 @@ on_resigned(void *ctx, struct replica_partition *part)
 }
 
 static void
-node_open(struct fixture *f)
-{
-    const char *const dirs[] = {"data"};
-    const struct log_manager_opts logs = {
-        .env = f->env,
-        .dirs = dirs,
-        .dir_count = 1,
-        .node_id = NODE,
-        .cluster_id = STR("cluster"),
-        .format = true,
-    };
-    struct log_manager_opts with_config = logs;
-    struct replica_manager_opts opts = {
-        .env = f->env,
-        .rules = &f->rules,
-        .node_id = NODE,
-        .ack_flush = true,
-        .session_slots = 100,
-        .events = {.led = on_led, .resigned = on_resigned, .ctx = f},
-    };
-
-    log_config_default(&with_config.config);
-    f->rules = meta_config_rules_make(NULL);
-    assert_int_equal(pool_new(f->env, "io", 1, &f->pool), ERR_OK);
-    assert_int_equal(log_manager_open(&with_config, &f->logs), ERR_OK);
-    opts.logs = f->logs;
-    opts.pool = f->pool;
-    assert_int_equal(replica_manager_new(&opts, &f->mgr), ERR_OK);
-}
-
-static void
-node_close(struct fixture *f)
-{
-    replica_manager_stop(f->mgr);
-    sim_run_ms(f->sim, 10000);
-    pool_free(&f->pool);
-    replica_manager_free(&f->mgr);
-    log_manager_close(&f->logs, -1);
-}
-
-static void
 fixture_open(struct fixture *f)
 {
-    const struct sim_opts opts = {
-        .seed = test_seed(5), .level_min = DIAG_ERROR + 1, .wall_start_ms = 1700000000000};
+    static const char *const dirs[] = {"data"};
 
     memset(f, 0, sizeof *f);
-    assert_int_equal(sim_new(&opts, &f->sim), ERR_OK);
-    assert_int_equal(sim_host_new(f->sim, "h", "10.0.0.1", &f->host), ERR_OK);
-    assert_int_equal(sim_host_boot(f->host, &f->env), ERR_OK);
-    assert_int_equal(env_mkdir_all(f->env, "data"), ERR_OK);
-    arena_init(&f->arena, 1 << 24);
-    assert_int_equal(meta_image_new_empty(STR("cluster"), &f->image), ERR_OK);
-    meta_records_init(&f->records, &f->arena, 0);
-    node_open(f);
+    f->node.dirs = dirs;
+    f->node.dir_count = 1;
+    f->node.events =
+        (struct replica_manager_events){.led = on_led, .resigned = on_resigned, .ctx = f};
+    node_start(&f->node);
+    meta_records_init(&f->records, &f->node.arena, 0);
 }
 
 static void
 fixture_close(struct fixture *f)
 {
-    node_close(f);
-    meta_image_unref(&f->image);
-    arena_fini(&f->arena);
-    env_free(&f->env);
-    sim_free(&f->sim);
+    node_end(&f->node);
 }
 
 /* ---- changes of the metadata ---- */
@@ -182,17 +121,17 @@ change(struct fixture *f, bool apply)
     struct meta_delta *delta;
 
     assert_int_equal(f->records.err, ERR_OK);
-    assert_int_equal(meta_builder_new(f->image, &builder), ERR_OK);
+    assert_int_equal(meta_builder_new(f->node.image, &builder), ERR_OK);
     for (int i = 0; i < f->records.count; i++)
         assert_int_equal(meta_builder_replay(builder, f->records.items[i].value), ERR_OK);
     f->offset += f->records.count;
     assert_int_equal(meta_builder_finish(&builder, f->offset, 1, 0, &image, &delta), ERR_OK);
     if (apply)
-        replica_manager_apply(f->mgr, delta, image);
+        replica_manager_apply(f->node.mgr, delta, image);
     meta_delta_free(&delta);
-    meta_image_unref(&f->image);
-    f->image = image;
-    meta_records_init(&f->records, &f->arena, 0);
+    meta_image_unref(&f->node.image);
+    f->node.image = image;
+    meta_records_init(&f->records, &f->node.arena, 0);
 }
 
 /* ---- using it ---- */
@@ -202,7 +141,7 @@ find(struct fixture *f, const char *topic, struct uuid id, int32_t index)
 {
     struct replica_partition *part = NULL;
     enum proto_error error =
-        replica_manager_find(f->mgr, f->image, str_of(topic), id, index, &part);
+        replica_manager_find(f->node.mgr, f->node.image, str_of(topic), id, index, &part);
 
     replica_partition_unref(&part);
     return error;
@@ -211,17 +150,17 @@ find(struct fixture *f, const char *topic, struct uuid id, int32_t index)
 static enum proto_error
 append_to(struct fixture *f, const char *topic, int32_t index, size_t value_len)
 {
-    struct replica_partition *part = replica_manager_get(f->mgr, str_of(topic), index);
+    struct replica_partition *part = replica_manager_get(f->node.mgr, str_of(topic), index);
     struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;
-    struct batch_builder_record record = {.timestamp = env_wall_ms(f->env)};
-    struct replica_append append = {.acks = 1, .leader_epoch = -1, .arena = &f->arena};
+    struct batch_builder_record record = {.timestamp = env_wall_ms(f->node.env)};
+    struct replica_append append = {.acks = 1, .leader_epoch = -1, .arena = &f->node.arena};
     struct batch_builder builder;
     struct buf buf;
     enum proto_error error;
 
     assert_non_null(part);
     buf_init(&buf, 1 << 20);
-    record.value = (struct bytes){arena_calloc(&f->arena, 1, value_len), value_len};
+    record.value = (struct bytes){arena_calloc(&f->node.arena, 1, value_len), value_len};
     batch_builder_init(&builder, &opts, &buf);
     batch_builder_append(&builder, &record);
     assert_int_equal(batch_builder_finish(&builder), ERR_OK);
@@ -236,7 +175,7 @@ append_to(struct fixture *f, const char *topic, int32_t index, size_t value_len)
 static struct replica_partition_state
 state_of(struct fixture *f, const char *topic, int32_t index)
 {
-    struct replica_partition *part = replica_manager_get(f->mgr, str_of(topic), index);
+    struct replica_partition *part = replica_manager_get(f->node.mgr, str_of(topic), index);
     struct replica_partition_state state;
 
     assert_non_null(part);
@@ -274,7 +213,7 @@ note(struct replica_waiter *waiter, enum replica_wake why)
 static void
 wait_on(struct fixture *f, const char *topic, int32_t index, struct noted *noted)
 {
-    struct replica_partition *part = replica_manager_get(f->mgr, str_of(topic), index);
+    struct replica_partition *part = replica_manager_get(f->node.mgr, str_of(topic), index);
     enum replica_wake why;
 
     *noted = (struct noted){0};
@@ -294,11 +233,11 @@ new_partitions_of_this_node_are_made_and_led(void **state)
     fixture_open(&f);
     two_topics(&f);
     change(&f, true);
-    assert_int_equal(replica_manager_partition_count(f.mgr), 2);
+    assert_int_equal(replica_manager_partition_count(f.node.mgr), 2);
     assert_int_equal(f.led, 2);
     assert_int_equal(append_to(&f, "a", 1, 10), PROTO_ERROR_NONE);
-    assert_non_null(log_manager_find(f.logs, STR("a"), 1));
-    assert_null(log_manager_find(f.logs, STR("b"), 0));
+    assert_non_null(log_manager_find(f.node.logs, STR("a"), 1));
+    assert_null(log_manager_find(f.node.logs, STR("b"), 0));
     fixture_close(&f);
 }
 
@@ -335,19 +274,19 @@ deleted_topic_ends_its_waiters_and_its_logs(void **state)
     change(&f, true);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE); /* its flush is under way */
     wait_on(&f, "a", 0, &noted);
-    held = replica_manager_get(f.mgr, STR("a"), 0);
+    held = replica_manager_get(f.node.mgr, STR("a"), 0);
     remove_topic(&f, ID_A);
     change(&f, true);
     assert_int_equal(noted.calls, 1);
     assert_int_equal(noted.why, REPLICA_WAKE_DELETED);
     assert_int_equal(f.resigned, 2);
-    assert_int_equal(replica_manager_partition_count(f.mgr), 0);
-    assert_null(log_manager_find(f.logs, STR("a"), 0));
+    assert_int_equal(replica_manager_partition_count(f.node.mgr), 0);
+    assert_null(log_manager_find(f.node.logs, STR("a"), 0));
     assert_int_equal(find(&f, "a", UUID_ZERO, 0), PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
     /* Whoever still holds it is told, and does no harm. */
     assert_int_equal(
         replica_partition_append(held, &append), PROTO_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
-    sim_run_ms(f.sim, 5000);
+    sim_run_ms(f.node.sim, 5000);
     replica_partition_unref(&held);
     fixture_close(&f);
 }
@@ -405,7 +344,7 @@ start_takes_what_is_on_disk_and_strays_the_rest(void **state)
     change(&f, true);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
     assert_int_equal(append_to(&f, "a", 1, 10), PROTO_ERROR_NONE);
-    node_close(&f);
+    node_close(&f.node, false);
 
     /* While it was down: a-1 moved away, a-2 came. */
     {
@@ -422,16 +361,16 @@ start_takes_what_is_on_disk_and_strays_the_rest(void **state)
     }
     add_partition(&f, ID_A, 2, NODE);
     change(&f, false);
-    node_open(&f);
-    assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
-    assert_int_equal(replica_manager_partition_count(f.mgr), 2);
+    node_open(&f.node);
+    assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
+    assert_int_equal(replica_manager_partition_count(f.node.mgr), 2);
     assert_int_equal(state_of(&f, "a", 0).log_end_offset, 1);
-    sim_run_ms(f.sim, 5000);
+    sim_run_ms(f.node.sim, 5000);
     assert_int_equal(state_of(&f, "a", 0).high_watermark, 1);
     assert_int_equal(state_of(&f, "a", 2).log_end_offset, 0);
     assert_int_equal(find(&f, "a", UUID_ZERO, 1), PROTO_ERROR_NOT_LEADER_OR_FOLLOWER);
-    assert_null(log_manager_find(f.logs, STR("a"), 1));
-    assert_int_equal(env_stat(f.env, "data/a-1", &stat), ERR_NOTFOUND);
+    assert_null(log_manager_find(f.node.logs, STR("a"), 1));
+    assert_int_equal(env_stat(f.node.env, "data/a-1", &stat), ERR_NOTFOUND);
     fixture_close(&f);
 }
 
@@ -452,20 +391,20 @@ log_whose_topic_id_cannot_be_written_is_not_strayed(void **state)
         two_topics(&f);
         change(&f, true);
         assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
-        node_close(&f);
-        assert_int_equal(env_open(f.env, "data/a-0/partition.metadata",
+        node_close(&f.node, false);
+        assert_int_equal(env_open(f.node.env, "data/a-0/partition.metadata",
                              ENV_OPEN_WRITE | ENV_OPEN_TRUNCATE, &file),
             ERR_OK);
         env_file_close(&file);
-        node_open(&f);
-        sim_host_fail_nth(f.host, SIM_OP_WRITE, 1, ERRORS[i]);
-        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        node_open(&f.node);
+        sim_host_fail_nth(f.node.host, SIM_OP_WRITE, 1, ERRORS[i]);
+        assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
         assert_true(state_of(&f, "a", 0).offline);
-        assert_non_null(log_manager_find(f.logs, STR("a"), 0));
-        assert_int_equal(env_stat(f.env, "data/a-0", &stat), ERR_OK);
-        node_close(&f);
-        node_open(&f);
-        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        assert_non_null(log_manager_find(f.node.logs, STR("a"), 0));
+        assert_int_equal(env_stat(f.node.env, "data/a-0", &stat), ERR_OK);
+        node_close(&f.node, false);
+        node_open(&f.node);
+        assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
         assert_int_equal(state_of(&f, "a", 0).log_end_offset, 1);
         fixture_close(&f);
     }
@@ -481,12 +420,12 @@ failed_directory_takes_all_its_partitions_out_of_service(void **state)
     fixture_open(&f);
     two_topics(&f);
     change(&f, true);
-    sim_run_ms(f.sim, 5000);
+    sim_run_ms(f.node.sim, 5000);
     wait_on(&f, "a", 1, &noted);
-    sim_host_fail_nth(f.host, SIM_OP_WRITE, 1, ERR_IO);
+    sim_host_fail_nth(f.node.host, SIM_OP_WRITE, 1, ERR_IO);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_KAFKA_STORAGE_ERROR);
     assert_true(state_of(&f, "a", 0).offline);
-    sim_run_ms(f.sim, 5000);
+    sim_run_ms(f.node.sim, 5000);
     assert_true(state_of(&f, "a", 1).offline);
     assert_int_equal(noted.calls, 1);
     assert_int_equal(noted.why, REPLICA_WAKE_FAILED);
@@ -506,7 +445,7 @@ stop_ends_waiters_and_refuses_what_comes(void **state)
     two_topics(&f);
     change(&f, true);
     wait_on(&f, "a", 0, &noted);
-    replica_manager_stop(f.mgr);
+    replica_manager_stop(f.node.mgr);
     assert_int_equal(noted.calls, 1);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NOT_LEADER_OR_FOLLOWER);
     fixture_close(&f);
@@ -524,13 +463,13 @@ duties_run_over_every_partition(void **state)
     change(&f, true);
     for (int i = 0; i < 5; i++)
         assert_int_equal(append_to(&f, "a", 0, 100), PROTO_ERROR_NONE);
-    sim_run_ms(f.sim, 100000);
-    replica_manager_retention(f.mgr);
+    sim_run_ms(f.node.sim, 100000);
+    replica_manager_retention(f.node.mgr);
     assert_int_equal(state_of(&f, "a", 0).log_start_offset, 5);
-    replica_manager_checkpoint_hw(f.mgr);
-    replica_manager_checkpoint_logs(f.mgr);
-    replica_manager_expire_producers(f.mgr, 1000);
-    replica_manager_flush_due(f.mgr);
+    replica_manager_checkpoint_hw(f.node.mgr);
+    replica_manager_checkpoint_logs(f.node.mgr);
+    replica_manager_expire_producers(f.node.mgr, 1000);
+    replica_manager_flush_due(f.node.mgr);
     fixture_close(&f);
 }
 
@@ -544,22 +483,22 @@ what_nobody_waits_for_is_flushed_by_the_duty(void **state)
     fixture_open(&f);
     two_topics(&f);
     change(&f, true);
-    sim_run_ms(f.sim, 5000);
+    sim_run_ms(f.node.sim, 5000);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
-    sim_run_ms(f.sim, 5000); /* the first flush has much to sync */
+    sim_run_ms(f.node.sim, 5000); /* the first flush has much to sync */
     assert_int_equal(state_of(&f, "a", 0).high_watermark, 1);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE); /* long after the last flush */
-    sim_run_ms(f.sim, 5);
+    sim_run_ms(f.node.sim, 5);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE); /* soon after it began */
-    sim_run_ms(f.sim, 5000);
+    sim_run_ms(f.node.sim, 5000);
     assert_int_equal(state_of(&f, "a", 0).high_watermark, 2);
-    replica_manager_flush_due(f.mgr);
-    sim_run_ms(f.sim, 5000);
+    replica_manager_flush_due(f.node.mgr);
+    sim_run_ms(f.node.sim, 5000);
     assert_int_equal(state_of(&f, "a", 0).high_watermark, 3);
-    before = f.mgr->shared.flush.flushes;
-    replica_manager_flush_due(f.mgr);
-    sim_run_ms(f.sim, 5000);
-    assert_int_equal(f.mgr->shared.flush.flushes, before);
+    before = f.node.mgr->shared.flush.flushes;
+    replica_manager_flush_due(f.node.mgr);
+    sim_run_ms(f.node.sim, 5000);
+    assert_int_equal(f.node.mgr->shared.flush.flushes, before);
     fixture_close(&f);
 }
 
@@ -586,7 +525,7 @@ producer_ids_come_from_one_block_at_a_time(void **state)
 static struct replica_traffic
 traffic_of(struct fixture *f, const char *topic, int32_t index)
 {
-    struct replica_partition *part = replica_manager_get(f->mgr, str_of(topic), index);
+    struct replica_partition *part = replica_manager_get(f->node.mgr, str_of(topic), index);
     struct replica_partition_metrics metrics;
 
     assert_non_null(part);
@@ -610,7 +549,7 @@ traffic_is_counted_and_kept_when_a_replica_goes(void **state)
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
     assert_int_equal(append_to(&f, "a", 0, 10), PROTO_ERROR_NONE);
     assert_int_equal(append_to(&f, "a", 0, 2000), PROTO_ERROR_MESSAGE_TOO_LARGE);
-    part = replica_manager_get(f.mgr, STR("a"), 0);
+    part = replica_manager_get(f.node.mgr, STR("a"), 0);
     replica_partition_note_fetch(part, 500, false, PROTO_ERROR_NONE);
     replica_partition_note_fetch(part, 70, true, PROTO_ERROR_NONE);
     replica_partition_note_fetch(part, 0, false, PROTO_ERROR_OFFSET_OUT_OF_RANGE);
@@ -630,7 +569,7 @@ traffic_is_counted_and_kept_when_a_replica_goes(void **state)
 
     remove_topic(&f, ID_A);
     change(&f, true);
-    replica_manager_get_metrics(f.mgr, &metrics);
+    replica_manager_get_metrics(f.node.mgr, &metrics);
     assert_memory_equal(&metrics.past, &traffic, sizeof traffic);
     fixture_close(&f);
 }
@@ -662,12 +601,12 @@ shrinks_and_expands_of_the_isr_are_counted(void **state)
     fixture_open(&f);
     two_topics(&f);
     change(&f, true);
-    replica_manager_get_metrics(f.mgr, &metrics);
+    replica_manager_get_metrics(f.node.mgr, &metrics);
     assert_int_equal(metrics.isr_shrinks + metrics.isr_expands, 0);
     change_isr(&f, 3);
     change_isr(&f, 2);
     change_isr(&f, 1);
-    replica_manager_get_metrics(f.mgr, &metrics);
+    replica_manager_get_metrics(f.node.mgr, &metrics);
     assert_int_equal(metrics.isr_expands, 1);
     assert_int_equal(metrics.isr_shrinks, 2);
     fixture_close(&f);

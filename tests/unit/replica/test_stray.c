@@ -1,117 +1,75 @@
 /* Which of the logs found in two directories at a start are the replicas': every way in which a log
  * can be in one, in the other or in both, after a clean stop and after a kill. */
 #include "tests/lib/test.h"
+#include "tests/unit/replica/node.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/attr.h"
-#include "log/log_manager.h"
 #include "meta/builder.h"
-#include "meta/config_rules.h"
 #include "meta/delta.h"
 #include "meta/records.h"
-#include "os/loop.h"
-#include "os/sim.h"
 #include "proto/partition_record.h"
 #include "proto/topic_record.h"
 #include "replica/manager_priv.h"
 #include "wire/batch_builder.h"
 
-enum { NODE = 1, FILE_MAX = 1 << 20 };
+enum { FILE_MAX = 1 << 20 };
 
 static const char *const DIRS[] = {"data", "more"};
 static const struct uuid OLD_ID = {{0xa, 1}};
 static const struct uuid TOPIC_ID = {{0xb, 1}};
 
 struct fixture {
-    struct sim *sim;
-    struct sim_host *host;
-    struct env *env;
-    struct pool *pool;
-    struct log_manager *logs;
-    struct meta_config_rules rules;
-    struct replica_manager *mgr;
-    struct meta_image *image;
+    struct node node;
     struct uuid dir_ids[2];
-    struct arena arena;
     bool kill; /* how the node ends */
 };
 
 /* ---- the node ---- */
 
 static void
-node_open(struct fixture *f)
+start(struct fixture *f)
 {
-    struct log_manager_opts logs = {
-        .env = f->env,
-        .dirs = DIRS,
-        .dir_count = 2,
-        .node_id = NODE,
-        .cluster_id = STR("cluster"),
-        .format = true,
-    };
-    struct replica_manager_opts opts = {
-        .env = f->env, .rules = &f->rules, .node_id = NODE, .ack_flush = true, .session_slots = 10};
-
-    log_config_default(&logs.config);
-    f->rules = meta_config_rules_make(NULL);
-    assert_int_equal(pool_new(f->env, "io", 1, &f->pool), ERR_OK);
-    assert_int_equal(log_manager_open(&logs, &f->logs), ERR_OK);
-    opts.logs = f->logs;
-    opts.pool = f->pool;
-    assert_int_equal(replica_manager_new(&opts, &f->mgr), ERR_OK);
+    node_open(&f->node);
     for (int i = 0; i < 2; i++) {
         struct log_dir_info info;
-        log_manager_dir_info(f->logs, i, &info);
+        log_manager_dir_info(f->node.logs, i, &info);
         if (!info.offline)
             f->dir_ids[i] = info.id;
     }
 }
 
 static void
-node_close(struct fixture *f)
+stop(struct fixture *f)
 {
-    if (f->mgr != NULL)
-        replica_manager_stop(f->mgr);
-    sim_run_ms(f->sim, 10000);
-    if (f->kill)
-        sim_host_crash(f->host, SIM_CRASH_KILL);
-    pool_free(&f->pool);
-    replica_manager_free(&f->mgr);
-    if (f->kill) {
-        log_manager_abandon(&f->logs);
-        env_free(&f->env);
-        assert_int_equal(sim_host_boot(f->host, &f->env), ERR_OK);
-    } else {
-        log_manager_close(&f->logs, -1);
-    }
+    node_close(&f->node, f->kill);
+}
+
+static void
+restart(struct fixture *f)
+{
+    stop(f);
+    start(f);
+    assert_int_equal(replica_manager_start(f->node.mgr, f->node.image), ERR_OK);
 }
 
 static void
 fixture_open(struct fixture *f, bool kill)
 {
-    const struct sim_opts opts = {
-        .seed = test_seed(5), .level_min = DIAG_ERROR + 1, .wall_start_ms = 1700000000000};
-
     memset(f, 0, sizeof *f);
     f->kill = kill;
-    assert_int_equal(sim_new(&opts, &f->sim), ERR_OK);
-    assert_int_equal(sim_host_new(f->sim, "h", "10.0.0.1", &f->host), ERR_OK);
-    assert_int_equal(sim_host_boot(f->host, &f->env), ERR_OK);
-    arena_init(&f->arena, 1 << 24);
-    node_open(f);
+    f->node.dirs = DIRS;
+    f->node.dir_count = 2;
+    node_start(&f->node);
 }
 
 static void
 fixture_close(struct fixture *f)
 {
-    node_close(f);
-    meta_image_unref(&f->image);
-    arena_fini(&f->arena);
-    env_free(&f->env);
-    sim_free(&f->sim);
+    node_end(&f->node);
 }
 
 /* The metadata say that topic t has the id, and that its partition is in that directory. */
@@ -135,7 +93,7 @@ say(struct fixture *f, struct uuid id, struct uuid dir)
     record.directories.count = 1;
     record.leader = NODE;
     record.leader_epoch = 0;
-    meta_records_init(&records, &f->arena, 0);
+    meta_records_init(&records, &f->node.arena, 0);
     meta_records_add(&records, META_RECORD_TOPIC, 0, &proto_topic_record_schema, &topic);
     meta_records_add(&records, META_RECORD_PARTITION, 1, &proto_partition_record_schema, &record);
     assert_int_equal(records.err, ERR_OK);
@@ -143,8 +101,8 @@ say(struct fixture *f, struct uuid id, struct uuid dir)
     assert_int_equal(meta_builder_new(empty, &builder), ERR_OK);
     for (int i = 0; i < records.count; i++)
         assert_int_equal(meta_builder_replay(builder, records.items[i].value), ERR_OK);
-    meta_image_unref(&f->image);
-    assert_int_equal(meta_builder_finish(&builder, 2, 1, 0, &f->image, &delta), ERR_OK);
+    meta_image_unref(&f->node.image);
+    assert_int_equal(meta_builder_finish(&builder, 2, 1, 0, &f->node.image, &delta), ERR_OK);
     meta_delta_free(&delta);
     meta_image_unref(&empty);
 }
@@ -154,14 +112,14 @@ say(struct fixture *f, struct uuid id, struct uuid dir)
 static void
 append(struct fixture *f, int count)
 {
-    struct replica_partition *part = replica_manager_get(f->mgr, STR("t"), 0);
+    struct replica_partition *part = replica_manager_get(f->node.mgr, STR("t"), 0);
 
     assert_non_null(part);
     for (int i = 0; i < count; i++) {
         struct batch_builder_opts opts = BATCH_BUILDER_OPTS_DEFAULT;
         struct batch_builder_record record = {
-            .timestamp = env_wall_ms(f->env), .value = {(const uint8_t *)"v", 1}};
-        struct replica_append append = {.acks = 1, .leader_epoch = -1, .arena = &f->arena};
+            .timestamp = env_wall_ms(f->node.env), .value = {(const uint8_t *)"v", 1}};
+        struct replica_append append = {.acks = 1, .leader_epoch = -1, .arena = &f->node.arena};
         struct batch_builder builder;
         struct buf buf;
         buf_init(&buf, 1 << 20);
@@ -174,7 +132,7 @@ append(struct fixture *f, int count)
         buf_fini(&buf);
     }
     replica_partition_unref(&part);
-    sim_run_ms(f->sim, 5000);
+    sim_run_ms(f->node.sim, 5000);
 }
 
 struct copying {
@@ -190,10 +148,11 @@ copy_file(void *ctx, const char *name)
     size_t len;
 
     snprintf(path, sizeof path, "%s/%s", c->from, name);
-    assert_int_equal(env_read_file(c->f->env, path, FILE_MAX, &data, &len), ERR_OK);
+    assert_int_equal(env_read_file(c->f->node.env, path, FILE_MAX, &data, &len), ERR_OK);
     snprintf(path, sizeof path, "%s/%s", c->to, name);
     assert_int_equal(
-        env_write_file_atomic(c->f->env, path, (struct bytes){(const uint8_t *)data, len}), ERR_OK);
+        env_write_file_atomic(c->f->node.env, path, (struct bytes){(const uint8_t *)data, len}),
+        ERR_OK);
     mem_free(data);
     return true;
 }
@@ -203,24 +162,30 @@ copy_dir(struct fixture *f, const char *from, const char *to)
 {
     struct copying c = {f, from, to};
 
-    assert_int_equal(env_mkdir_all(f->env, to), ERR_OK);
-    assert_int_equal(env_list_dir(f->env, from, copy_file, &c), ERR_OK);
+    assert_int_equal(env_mkdir_all(f->node.env, to), ERR_OK);
+    assert_int_equal(env_list_dir(f->node.env, from, copy_file, &c), ERR_OK);
 }
 
 /* The log of a topic t with that id and so many records is made, and lies in aside. */
 static void
 make_aside(struct fixture *f, struct uuid id, int records, const char *aside)
 {
-    bool kill = f->kill;
-
-    f->kill = false;
     say(f, id, META_DIR_UNASSIGNED);
-    assert_int_equal(replica_manager_start(f->mgr, f->image), ERR_OK);
+    assert_int_equal(replica_manager_start(f->node.mgr, f->node.image), ERR_OK);
     append(f, records);
-    node_close(f);
-    assert_int_equal(env_rename(f->env, "data/t-0", aside), ERR_OK);
-    f->kill = kill;
-    node_open(f);
+    node_close(&f->node, false);
+    assert_int_equal(env_rename(f->node.env, "data/t-0", aside), ERR_OK);
+    start(f);
+}
+
+/* Three logs to put into directories; the node is down. */
+static void
+make_sources(struct fixture *f)
+{
+    make_aside(f, OLD_ID, 3, "old3");
+    make_aside(f, TOPIC_ID, 2, "new2");
+    make_aside(f, TOPIC_ID, 5, "new5");
+    stop(f);
 }
 
 enum { NO_LOG, OLD_3, NEW_2, NEW_5, UNKNOWN_3, UNKNOWN_5 };
@@ -231,7 +196,6 @@ start_with(struct fixture *f, int first, int second, int dir)
 {
     const int has[] = {first, second};
 
-    node_close(f);
     for (int i = 0; i < 2; i++) {
         static const char *const sources[] = {[OLD_3] = "old3",
             [NEW_2] = "new2",
@@ -246,19 +210,11 @@ start_with(struct fixture *f, int first, int second, int dir)
         if (has[i] != UNKNOWN_3 && has[i] != UNKNOWN_5)
             continue;
         snprintf(path, sizeof path, "%s/t-0/partition.metadata", DIRS[i]);
-        assert_int_equal(env_unlink(f->env, path), ERR_OK);
+        assert_int_equal(env_unlink(f->node.env, path), ERR_OK);
     }
-    node_open(f);
+    start(f);
     say(f, TOPIC_ID, dir < 0 ? META_DIR_UNASSIGNED : f->dir_ids[dir]);
-    assert_int_equal(replica_manager_start(f->mgr, f->image), ERR_OK);
-}
-
-static void
-make_sources(struct fixture *f)
-{
-    make_aside(f, OLD_ID, 3, "old3");
-    make_aside(f, TOPIC_ID, 2, "new2");
-    make_aside(f, TOPIC_ID, 5, "new5");
+    assert_int_equal(replica_manager_start(f->node.mgr, f->node.image), ERR_OK);
 }
 
 /* ---- looking ---- */
@@ -284,7 +240,7 @@ count_in(struct fixture *f, int dir, const char *suffix)
 {
     struct looking looking = {suffix, 0};
 
-    assert_int_equal(env_list_dir(f->env, DIRS[dir], count_name, &looking), ERR_OK);
+    assert_int_equal(env_list_dir(f->node.env, DIRS[dir], count_name, &looking), ERR_OK);
     return looking.count;
 }
 
@@ -292,9 +248,9 @@ count_in(struct fixture *f, int dir, const char *suffix)
 static void
 expect(struct fixture *f, int dir, int64_t end)
 {
-    struct replica_partition *part = replica_manager_get(f->mgr, STR("t"), 0);
+    struct replica_partition *part = replica_manager_get(f->node.mgr, STR("t"), 0);
     struct replica_partition_state state;
-    struct log *log = log_manager_find(f->logs, STR("t"), 0), *copies[2];
+    struct log *log = log_manager_find(f->node.logs, STR("t"), 0), *copies[2];
 
     assert_non_null(part);
     replica_partition_get_state(part, &state);
@@ -304,8 +260,8 @@ expect(struct fixture *f, int dir, int64_t end)
     assert_non_null(log);
     assert_string_equal(log_parent_dir(log), DIRS[dir]);
     assert_true(uuid_eq(log_topic_id(log), TOPIC_ID));
-    assert_int_equal(log_manager_copies(f->logs, STR("t"), 0, copies, 2), 1);
-    assert_int_equal(log_manager_log_count(f->logs), 1);
+    assert_int_equal(log_manager_copies(f->node.logs, STR("t"), 0, copies, 2), 1);
+    assert_int_equal(log_manager_log_count(f->node.logs), 1);
 }
 
 /* ---- tests ---- */
@@ -358,9 +314,7 @@ run_cases(bool kill)
             assert_int_equal(count_in(&f, d, "-stray"), c->strays[d]);
         append(&f, 1);
         /* It stays so. */
-        node_close(&f);
-        node_open(&f);
-        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        restart(&f);
         expect(&f, c->taken, c->end + 1);
         fixture_close(&f);
     }
@@ -405,14 +359,13 @@ logs_of_a_topic_that_is_gone_are_put_aside_in_both(void **state)
     (void)state;
     fixture_open(&f, false);
     make_sources(&f);
-    node_close(&f);
     copy_dir(&f, "new5", "data/t-0");
     copy_dir(&f, "new2", "more/t-0");
-    node_open(&f);
-    meta_image_unref(&f.image);
-    assert_int_equal(meta_image_new_empty(STR("cluster"), &f.image), ERR_OK);
-    assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
-    assert_int_equal(log_manager_log_count(f.logs), 0);
+    start(&f);
+    meta_image_unref(&f.node.image);
+    assert_int_equal(meta_image_new_empty(STR("cluster"), &f.node.image), ERR_OK);
+    assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
+    assert_int_equal(log_manager_log_count(f.node.logs), 0);
     assert_int_equal(count_in(&f, 0, "-stray"), 1);
     assert_int_equal(count_in(&f, 1, "-stray"), 1);
     fixture_close(&f);
@@ -429,19 +382,16 @@ what_cannot_be_put_aside_is_forgotten_until_the_next_start(void **state)
         struct fixture f;
         fixture_open(&f, true);
         make_sources(&f);
-        node_close(&f);
         copy_dir(&f, "new2", "data/t-0");
         copy_dir(&f, "new5", "more/t-0");
-        node_open(&f);
+        start(&f);
         say(&f, TOPIC_ID, META_DIR_UNASSIGNED);
-        sim_host_fail_nth(f.host, SIM_OP_RENAME, 1, ERRORS[i]);
-        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        sim_host_fail_nth(f.node.host, SIM_OP_RENAME, 1, ERRORS[i]);
+        assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
         expect(&f, 1, 5);
         assert_int_equal(count_in(&f, 0, "t-0"), 1);
         append(&f, 1);
-        node_close(&f);
-        node_open(&f);
-        assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+        restart(&f);
         expect(&f, 1, 6);
         assert_int_equal(count_in(&f, 0, "t-0"), 0);
         fixture_close(&f);
@@ -457,18 +407,17 @@ a_start_that_ends_before_the_choice_changes_nothing(void **state)
     (void)state;
     fixture_open(&f, false);
     make_sources(&f);
-    node_close(&f);
     copy_dir(&f, "new2", "data/t-0");
     copy_dir(&f, "new5", "more/t-0");
     for (int i = 0; i < 3; i++) {
-        node_open(&f);
-        assert_int_equal(log_manager_log_count(f.logs), 2);
+        start(&f);
+        assert_int_equal(log_manager_log_count(f.node.logs), 2);
         f.kill = i == 1;
-        node_close(&f);
+        stop(&f);
     }
-    node_open(&f);
+    start(&f);
     say(&f, TOPIC_ID, META_DIR_UNASSIGNED);
-    assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+    assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
     expect(&f, 1, 5);
     fixture_close(&f);
 }
@@ -485,22 +434,19 @@ a_log_left_behind_is_not_served_while_the_right_one_is_offline(void **state)
     (void)state;
     fixture_open(&f, true);
     make_sources(&f);
-    node_close(&f);
     copy_dir(&f, "new2", "data/t-0");
     copy_dir(&f, "new5", "more/t-0");
-    sim_host_faults_below(f.host, "more");
-    sim_host_disk_faults(f.host, &broken);
-    node_open(&f);
+    sim_host_faults_below(f.node.host, "more");
+    sim_host_disk_faults(f.node.host, &broken);
+    start(&f);
     say(&f, TOPIC_ID, f.dir_ids[1]);
-    assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
-    part = replica_manager_get(f.mgr, STR("t"), 0);
+    assert_int_equal(replica_manager_start(f.node.mgr, f.node.image), ERR_OK);
+    part = replica_manager_get(f.node.mgr, STR("t"), 0);
     replica_partition_get_state(part, &state_then);
     replica_partition_unref(&part);
     assert_true(state_then.offline);
-    sim_host_disk_faults(f.host, &none);
-    node_close(&f);
-    node_open(&f);
-    assert_int_equal(replica_manager_start(f.mgr, f.image), ERR_OK);
+    sim_host_disk_faults(f.node.host, &none);
+    restart(&f);
     expect(&f, 1, 5);
     fixture_close(&f);
 }
