@@ -159,6 +159,8 @@ run_phases(struct bench_load *load)
     for (load->flag = load->in_flight == 0; !load->flag && load->err == ERR_OK;)
         if (!client_run_until(client, &load->flag, DRAIN_TIMEOUT_MS))
             return ERR_TIMEOUT;
+    if (load->opts.kind == BENCH_FETCH && !load->fetched)
+        bench_load_fail(load, ERR_NOTFOUND, BENCH_NO_RECORDS);
     return load->err;
 }
 

@@ -63,9 +63,12 @@ struct bench_load {
     int64_t begun_ns;
     int64_t in_flight;
     bool running, measuring;
-    bool flag; /* what the loop is run for */
+    bool fetched; /* a record, ever */
+    bool flag;    /* what the loop is run for */
     enum err err;
 };
+
+#define BENCH_NO_RECORDS "the topic has no records to fetch"
 
 /* worker.c */
 MUST_USE enum err bench_worker_open(struct bench_worker *worker, int32_t node_id);

@@ -8,7 +8,14 @@
 #include "proto/produce_response.h"
 #include "wire/batch.h"
 
-enum { ANSWER_ARENA = 1 << 20, FETCH_FRAME_MAX = 1 << 20, TIMEOUT_MS = 60000, EMPTY_MAX = 3 };
+enum {
+    ANSWER_ARENA = 1 << 20,
+    FETCH_FRAME_MAX = 1 << 20,
+    TIMEOUT_MS = 60000,
+    /* Rounds without a record; what was appended just now is not readable before it is flushed. */
+    EMPTY_MAX = 10,
+    EMPTY_WAIT_MS = 500,
+};
 
 /* ---- counting ---- */
 
@@ -133,12 +140,13 @@ take_fetch(struct bench_worker *worker, struct bench_request *request, struct re
     if (load->opts.kind == BENCH_END_TO_END)
         return ERR_OK;
     worker->empty_answers = bytes > 0 ? 0 : worker->empty_answers + 1;
-    if (bytes > 0)
+    if (bytes > 0) {
+        load->fetched = true;
         count_answer(load, request, records, bytes);
-    else
+    } else
         request->part->offset = request->part->start; /* the end: once more */
     if (worker->empty_answers == EMPTY_MAX * worker->part_count)
-        bench_load_fail(load, ERR_NOTFOUND, "the topic has no records to fetch");
+        bench_load_fail(load, ERR_NOTFOUND, BENCH_NO_RECORDS);
     return ERR_OK;
 }
 
@@ -147,11 +155,14 @@ build_fetch(struct bench_worker *worker, struct bench_request *request, struct b
 {
     struct bench_load *load = worker->load;
     bool all = load->opts.kind == BENCH_END_TO_END;
+    bool empty = !all && worker->empty_answers >= worker->part_count;
     struct bench_fetch_position one, *positions = &one;
     struct bench_fetch_opts opts = {.version = worker->version,
         .topic = load->opts.topic,
         .position_count = all ? worker->part_count : 1,
-        .max_wait_ms = all ? 500 : 0,
+        .max_wait_ms = all     ? 500
+                       : empty ? EMPTY_WAIT_MS / worker->part_count
+                               : 0,
         .max_bytes = load->opts.fetch_bytes,
         .partition_max_bytes = load->opts.fetch_bytes};
     if (all) {

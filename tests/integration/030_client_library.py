@@ -41,8 +41,8 @@ class Consumer:
                                         stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL)
 
     def text(self, file):
-        file.seek(0)
-        return file.read()
+        """From its start; where the consumer writes next is not moved, as seek() would."""
+        return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
     def lines(self):
         """Whole lines: a killed process may leave half of one."""
