@@ -1,6 +1,6 @@
 /* tests/sim/scenario_cleaning.c - crashes and failing disks while the broker removes old data: the
  * log of the offsets topic behind a copy of what it says, the metadata log behind its snapshots,
- * and of a compacted topic what was overwritten. */
+ * of a compacted topic what was overwritten; quotas, of which only snapshots know before long. */
 #include "tests/sim/scenarios.h"
 
 static void
@@ -21,3 +21,9 @@ const struct sim_scenario sim_scenario_compacting = {"compacting_crash",
 const struct sim_scenario sim_scenario_compacting_disk = {"compacting_disk",
     "the newest record of every key survives failing disks during compaction", 1,
     sim_scenario_disk_rounds, .compacting = true};
+const struct sim_scenario sim_scenario_quotas = {"quotas_crash",
+    "client quotas that were acknowledged or shown survive crashes", 1, run_crashes,
+    .cleaning = true, .quotas = true};
+const struct sim_scenario sim_scenario_quotas_disk = {"quotas_disk",
+    "client quotas that were acknowledged or shown survive failing disks", 1,
+    sim_scenario_disk_rounds, .cleaning = true, .quotas = true};

@@ -15,6 +15,7 @@ struct sim_scenario {
     bool anew;     /* topics are made again under the name of one that was deleted */
     bool compacting; /* the topic of the records is compacted all the time */
     bool repacked;   /* large batches that the broker compresses anew: their checks take long */
+    bool quotas;     /* of clients, set and read; they hold these clients back */
 };
 
 extern const struct sim_scenario sim_scenario_crash_restart; /* scenario_crash.c */
@@ -26,6 +27,8 @@ extern const struct sim_scenario sim_scenario_cleaning;    /* scenario_cleaning.
 extern const struct sim_scenario sim_scenario_cleaning_disk;
 extern const struct sim_scenario sim_scenario_compacting;
 extern const struct sim_scenario sim_scenario_compacting_disk;
+extern const struct sim_scenario sim_scenario_quotas;
+extern const struct sim_scenario sim_scenario_quotas_disk;
 extern const struct sim_scenario sim_scenario_rot_data; /* scenario_bit_rot.c */
 extern const struct sim_scenario sim_scenario_rot_live;
 extern const struct sim_scenario sim_scenario_rot_hints;

@@ -38,6 +38,8 @@ static const struct sim_scenario *const SCENARIOS[] = {
     &sim_scenario_compacting_disk,
     &sim_scenario_topics_anew,
     &sim_scenario_repacked,
+    &sim_scenario_quotas,
+    &sim_scenario_quotas_disk,
 };
 
 /* Seeds that found a bug once, with their scenario's place above and what holds since. */
@@ -150,6 +152,7 @@ run_seed(const struct args *args, uint64_t seed, struct result *out)
         .anew = scenario->anew,
         .compacting = scenario->compacting,
         .repacked = scenario->repacked,
+        .quotas = scenario->quotas,
         .level_min = args->verbose ? DIAG_DEBUG : DIAG_ERROR};
     memset(out, 0, sizeof *out);
     sim_cluster_init(&cluster, &opts);
@@ -346,7 +349,7 @@ report_batches(const struct totals *totals, int *number)
             continue;
         printf("%sok %d - %s: %s (%lld seeds, %lld failed, %lld of them run twice; %lld lives, "
                "%llu faults, %llu steps, %lld virtual s; %lld records acknowledged, %lld read, "
-               "%lld offsets committed, %lld changes of topics)\n",
+               "%lld offsets committed, %lld changes of topics and quotas)\n",
             t->failed > 0 ? "not " : "", ++*number, SCENARIOS[i]->name, SCENARIOS[i]->promise,
             (long long)t->seeds, (long long)t->failed, (long long)t->twice, (long long)t->lives,
             (unsigned long long)t->faults, (unsigned long long)t->steps,

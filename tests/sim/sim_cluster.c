@@ -160,7 +160,8 @@ broker_init(struct sim_cluster *cluster, int index, const struct sim_cluster_opt
         .anew = cluster_opts->anew,
         .compacted = cluster_opts->compacting,
         .repacked = cluster_opts->repacked,
-        .bare = cluster_opts->bare};
+        .bare = cluster_opts->bare,
+        .quotas = cluster_opts->quotas};
     broker->workload = workload_new(&opts);
 }
 

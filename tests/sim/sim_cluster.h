@@ -50,6 +50,7 @@ struct sim_cluster_opts {
     bool anew;       /* topics are made again under the name of one that was deleted */
     bool compacting; /* the topic of the records is compacted, all the time */
     bool repacked;   /* the same */
+    bool quotas;     /* the same */
     bool bare;       /* no topics that come and go, no group beside the other clients */
     enum diag_level level_min;
 };

@@ -19,6 +19,7 @@
 #include "tests/sim/epochs.h"
 #include "tests/sim/group_offsets.h"
 #include "tests/sim/members.h"
+#include "tests/sim/quotas.h"
 #include "tests/sim/sim_memory.h"
 
 enum {
@@ -60,6 +61,7 @@ struct workload {
     struct epochs epochs;
     struct admin admin;
     struct members members;
+    struct quotas quotas;
     struct loop_timer timer;
     struct loop_task audit_task;
     enum state state;
@@ -371,6 +373,7 @@ run_audit(struct workload *workload)
         group_offsets_fetch(&workload->offsets, workload->client) &&
         epochs_check(&workload->epochs, workload->client) &&
         admin_check(&workload->admin, workload->client) &&
+        (!workload->opts.quotas || quotas_check(&workload->quotas, workload->client)) &&
         (workload->opts.bare || members_check(&workload->members))) {
         history_final_end(workload->history);
         workload->state = AUDITED;
@@ -389,6 +392,8 @@ tick(struct workload *workload)
         consume_some(workload);
         if (workload->opts.commits_often || below(workload, 8) == 0)
             group_offsets_commit(&workload->offsets, workload->client);
+        if (workload->opts.quotas && below(workload, 4) == 0)
+            quotas_act(&workload->quotas, workload->client, sim_random(workload->opts.sim));
         if (workload->opts.bare)
             return;
         if (below(workload, 6) == 0)
@@ -442,6 +447,7 @@ workload_new(const struct workload_opts *opts)
     epochs_init(&workload->epochs, workload->history, TOPIC);
     admin_init(&workload->admin, workload->history);
     workload->admin.anew = opts->anew;
+    quotas_init(&workload->quotas, workload->history);
     members_init(&workload->members, opts->env, workload->loop, opts->bootstrap, workload->history);
     workload->members.is_static = below(workload, 2) == 0;
     client_call_init(&workload->create_call, CALL_ARENA);
@@ -466,6 +472,7 @@ workload_free(struct workload **workload)
     group_offsets_fini(&w->offsets);
     epochs_fini(&w->epochs);
     admin_fini(&w->admin);
+    quotas_fini(&w->quotas);
     members_fini(&w->members);
     client_producer_free(&w->all.producer);
     client_producer_free(&w->one.producer);
@@ -512,7 +519,7 @@ bool
 workload_is_settled(const struct workload *workload)
 {
     if (workload->state != QUIESCED || workload->offsets.commit_call.active ||
-        workload->admin.call.active)
+        workload->admin.call.active || workload->quotas.call.active)
         return false;
     if (workload->damage_expected)
         return env_now_ms(workload->opts.env) - workload->quiesced_ms > SETTLE_MS;

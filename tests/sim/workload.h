@@ -24,6 +24,7 @@ struct workload_opts {
     bool compacted; /* the topic, whose records have keys then */
     bool repacked;  /* large batches, compressed anew by the broker */
     bool bare;      /* without admin and members */
+    bool quotas;    /* of clients, set and read */
 };
 
 struct workload *workload_new(const struct workload_opts *opts);
