@@ -13,6 +13,7 @@ sys.path[:0] = [HERE, os.path.join(TESTS, "lib"), os.path.join(TESTS, "parity")]
 import broker  # noqa: E402
 import cases  # noqa: E402
 import making  # noqa: E402
+import making_quotas as quotas  # noqa: E402
 import marks  # noqa: E402
 import sanitize  # noqa: E402
 import tap  # noqa: E402
@@ -70,6 +71,11 @@ class Mutations:
             check(isinstance(answer, dict), f"{api}: {answer}\n{self.log_tail()}")
             return answer
 
+        # A mutation may give everybody next to nothing: those that ask here have quotas that come before those.
+        mine = [quotas.entry([("user", "ANONYMOUS"), ("client-id", None)], *((key, 1e9) for key in quotas.KEYS if key != "connection_creation_rate")),
+                quotas.entry([("ip", "127.0.0.1")], ("connection_creation_rate", 1e9))]
+        for entry in call("AlterClientQuotas", 1, quotas.alter(1, *mine)["f"])["entries"]:
+            check(not entry.get("errorCode"), entry)
         # What a mutation set for this broker or all of them goes back to its default; with eligible leader
         # replicas (a feature that a mutation may switch on) this one cannot be removed.
         kept = [{"name": "min.insync.replicas", "value": "1"}]

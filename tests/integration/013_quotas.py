@@ -84,22 +84,25 @@ def a_producer_stays_near_its_rate_and_is_not_heard_while_it_waits(server):
     topic(server, "written")
     limit(server, quotas.entry([("client-id", "writer")], ("producer_byte_rate", 1000.0 * KB)))
     client, start, sent, waits = Client(server, "writer"), time.monotonic(), 0, 0
-    while time.monotonic() - start < 3:
+    told_s = 0
+    while time.monotonic() - start < 3 or not waits:
+        check(time.monotonic() - start < 60, "never throttled")
+        before = time.monotonic()   # it waits from the answer on, which takes its time to get here
         answer = client.ask("Produce", 9, produce("written", 100 * KB))
         equal(answer["responses"][0]["partitionResponses"][0].get("errorCode", 0), 0, "error")
         sent += 100 * KB
         if throttle(answer):
             waits += 1
-            told, before = throttle(answer), time.monotonic()
+            told = throttle(answer)
+            told_s += told / 1000
             other = Client(server, "another")
             equal(throttle(other.ask("Metadata", 12, {"topics": []})), 0, "throttle of another client")
             other.close()
             client.ask("Metadata", 12, {"topics": []})
-            check(time.monotonic() - before >= told / 1000 - 0.02, f"heard {told - (time.monotonic() - before) * 1000:.0f} ms too early")
+            check(time.monotonic() - before >= told / 1000 - 0.002, f"heard {told - (time.monotonic() - before) * 1000:.0f} ms too early")
     took = time.monotonic() - start
-    check(waits > 0, "never throttled")
     check(sent <= 1000 * KB * (took + SAMPLES) * 1.2, f"{sent} bytes in {took:.1f} s")
-    check(sent >= 1000 * KB * took * 0.4, f"{sent} bytes in {took:.1f} s")
+    check(sent >= 1000 * KB * told_s * 0.4, f"{sent} bytes, {told_s:.1f} s of {took:.1f} s were to be waited")
     client.close()
 
 
@@ -124,7 +127,9 @@ def a_consumer_over_its_rate_gets_nothing_until_it_waited(server):
     writer.close()
     limit(server, quotas.entry([("client-id", "reader")], ("consumer_byte_rate", 500.0 * KB)))
     client, start, at, got, waits, session = Client(server, "reader"), time.monotonic(), 0, 0, 0, 0
-    while at < 12:
+    while at < 12 or not waits:
+        check(waits or time.monotonic() - start < 60, "never throttled")
+        at %= 12
         begin = time.monotonic()
         answer = client.ask("Fetch", 12, {**requests.fetch_base(12, "read", 0, at), "maxWaitMs": 0, "minBytes": 1, "maxBytes": 250 * KB})
         equal(answer.get("errorCode", 0), 0, "error")
@@ -137,7 +142,6 @@ def a_consumer_over_its_rate_gets_nothing_until_it_waited(server):
         at += len(records) // (100 * KB)
         got += len(records)
     took = time.monotonic() - start
-    check(waits > 0, "never throttled")
     check(got <= 500 * KB * (took + SAMPLES) * 1.2, f"{got} bytes in {took:.1f} s")
     client.close()
 
