@@ -25,16 +25,23 @@ def binary():
     return os.path.abspath(os.environ.get("MOLDAU") or os.path.join(sanitize.BUILD, "src/node/moldau"))
 
 
+RESERVED = []   # sockets by whose names other tests know that a port is taken, also while nobody listens on it
+
+
 def free_port():
-    """A port that nobody listens on; below the range the kernel hands to outgoing connections."""
+    """A port that nobody listens on, this process's to its end; below the range the kernel hands to outgoing connections."""
     for _ in range(200):
         port = random.randrange(21800, 30000)
-        with socket.socket() as probe:
-            try:
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0moldau-test-port-{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            name.close()
+            continue
+        RESERVED.append(name)
+        return port
     raise RuntimeError("no free port")
 
 
