@@ -25,7 +25,7 @@ def an_empty_directory_becomes_a_node_that_answers(server):
 def bad_frames_close_their_connection_and_nothing_else(server):
     for bad in (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", struct.pack(">i", 4) + b"abcd", b"GET / HTTP/1.1\r\n\r\n",
                 struct.pack(">ihhih", 10, 9999, 0, 1, -1)):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
             sock.sendall(bad)
             try:
                 equal(sock.recv(1), b"", "answer to nonsense")
@@ -44,7 +44,7 @@ def an_unknown_version_of_api_versions_is_answered_with_version_0(server):
 def a_second_node_on_the_same_directory_is_refused(server):
     second = broker.Server(log_dir=server.log_dir)
     try:
-        second.start(timeout_s=10)
+        second.start(timeout_s=60)
     except RuntimeError as e:
         check("ended with" in str(e), str(e))
         return

@@ -184,7 +184,7 @@ def what_is_no_broker_is_given_up_and_said(server):
             start = time.monotonic()
             _, err = run(address, *args, "--timeout-ms", 300, stdin=b"x\n", code=FAILED)
             says(err, f"no answer from {address}", words)
-            check(time.monotonic() - start < stretched(5), f"{args} took {time.monotonic() - start:.1f} s")
+            check(time.monotonic() - start < stretched(20), f"{args} took {time.monotonic() - start:.1f} s")
 
 
 # ---- topics ----
