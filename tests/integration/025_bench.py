@@ -2,12 +2,15 @@
 """moldau bench over a real broker: what it counts is what the topic holds; no load without a topic."""
 import os
 import re
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import broker
 import cli
 import env
+import sanitize
 import tap
 from tap import check, equal, test
 
@@ -41,6 +44,17 @@ def every_record_counted_is_in_the_topic(server):
 def fetching_goes_round_what_is_there(server):
     got = measured(server, "fetch", "counted", "-n", "3", "-w", "0", "-t", "1")
     check(got["records"] > records_in(server, "counted") and got["cpu_s"] > 0, got)
+
+
+@test
+def fetching_waits_a_moment_for_the_first_record(server):
+    create(server, "later", 1)
+    start = time.monotonic()
+    load = subprocess.Popen([broker.binary(), "bench", "fetch", "later", "-b", server.address, "-n", "1", "-w", "0", "-t", "60", "--requests", "5"],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    measured(server, "produce", "later", "-r", "10", "-w", "0", "--requests", "5")
+    err = load.communicate(timeout=sanitize.stretched(120))[1]
+    check(load.returncode == 0 or ("no records" in err and time.monotonic() - start > 3), err)    # or they came too late
 
 
 @test
