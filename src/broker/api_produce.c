@@ -52,7 +52,7 @@ struct produce {
     /* Where appending is: the partition to be done next, and what was done in this turn. */
     enum proto_error error; /* of the request as a whole, for every partition */
     int32_t topic_at, part_at;
-    size_t turn_cost; /* in bytes: LIMIT_APPEND_* */
+    size_t turn_cost;           /* in bytes: LIMIT_APPEND_* */
     struct broker_check *check; /* the one under way */
 };
 
