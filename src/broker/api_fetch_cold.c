@@ -13,7 +13,7 @@
 enum {
     WARM_CHUNK = 256 << 10,
     WARM_BYTES = 1 << 20, /* of one partition, as it asks for at once */
-    WARM_AHEAD = 2 << 20, /* behind that: what a reader asks for next */
+    WARM_AHEAD = 2 << 20, /* behind that: what a reader asks for next; not beside a producer */
     WARM_SAME_MAX = 2,
     WARM_COUNT_MAX = 8, /* an index, the headers, and room for pages that leave again */
 };
@@ -35,11 +35,14 @@ struct warm_job {
     struct warm_run runs[];
 };
 
+/* Beside a producer (pool_press) in small pieces: the flushes of others find a short queue in front
+ * of the disk. */
 static void
-read_in(struct warm_run *run, uint8_t *scratch)
+read_in(struct warm_run *run, uint8_t *scratch, bool alone)
 {
     size_t n = 1;
-    env_will_need(run->file, run->position, run->end - run->position + WARM_AHEAD);
+    if (alone)
+        env_will_need(run->file, run->position, run->end - run->position + WARM_AHEAD);
     for (; run->position < run->end && n > 0; run->position += (int64_t)n)
         if (env_read_at(run->file, run->position, scratch, WARM_CHUNK, &n) != ERR_OK)
             break;
@@ -56,10 +59,12 @@ warm_job_run(struct pool_work *work)
 {
     struct warm_job *job = CONTAINER_OF(work, struct warm_job, work);
     struct broker_req *req = job->req;
+    struct broker *broker = req->broker;
+    bool alone = !pool_is_pressed(broker_read_pool(broker), env_now_ms(broker_env(broker)));
     uint8_t *scratch = mem_alloc(WARM_CHUNK);
     for (int32_t i = 0; i < job->count; i++) {
         if (scratch != NULL)
-            read_in(&job->runs[i], scratch);
+            read_in(&job->runs[i], scratch, alone);
         env_file_close(&job->runs[i].file);
     }
     mem_free(scratch);
@@ -126,7 +131,7 @@ fetch_warm(struct fetch *f)
     f->deadline_ms = 0;
     f->req->state = &f->park;
     job->req = f->req;
-    job->work.run = warm_job_run;
+    job->work = (struct pool_work){.run = warm_job_run, .gives_way = true};
     pool_submit(broker_read_pool(f->req->broker), &job->work);
     return true;
 }

@@ -495,6 +495,8 @@ produce_handle(struct broker_req *req)
     p->req = req;
     p->msg = req->msg;
     req->state = &p->park;
+    if (broker_read_pool(req->broker) != NULL) /* readers of old data give way */
+        pool_press(broker_read_pool(req->broker), loop_now_ms(req->loop));
     if (!produce_prepare(p)) {
         broker_req_close(req, "out of request memory");
         return;

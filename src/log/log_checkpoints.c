@@ -57,6 +57,9 @@ add_line(struct buf *lines, const char *key, int64_t value, int64_t *count)
     (*count)++;
 }
 
+/* With a sync of its name, also when it says what it said; or when that is new, without one. */
+enum how { HOW_NEW, HOW_ALWAYS, HOW_UNNAMED };
+
 /* Never 0. */
 static uint64_t
 text_hash(const struct buf *lines)
@@ -66,14 +69,14 @@ text_hash(const struct buf *lines)
 
 static enum err
 write_text(struct managed_dir *dir, enum log_checkpoint_kind kind, struct buf *lines, int64_t count,
-    bool always)
+    enum how how)
 {
     char path[LOG_PATH_MAX];
     struct buf text;
     uint64_t hash = text_hash(lines);
     if (lines->err != ERR_OK)
         return lines->err;
-    if (!always && dir->checkpoint_hashes[kind] == hash)
+    if (how != HOW_ALWAYS && dir->checkpoint_hashes[kind] == hash)
         return ERR_OK;
     if (!log_path_join(path, dir->path, log_checkpoint_name(kind)))
         return ERR_INVALID;
@@ -82,7 +85,8 @@ write_text(struct managed_dir *dir, enum log_checkpoint_kind kind, struct buf *l
     buf_append(&text, lines->data, lines->len);
     enum err err = text.err;
     if (err == ERR_OK)
-        err = env_write_file_atomic(dir->mgr->env, path, buf_bytes(&text));
+        err = how == HOW_UNNAMED ? env_put_file(dir->mgr->env, path, buf_bytes(&text))
+                                 : env_write_file_atomic(dir->mgr->env, path, buf_bytes(&text));
     buf_fini(&text);
     if (err == ERR_OK)
         dir->checkpoint_hashes[kind] = hash;
@@ -107,10 +111,10 @@ gather(struct log_manager *mgr, const struct managed_dir *dir, enum log_checkpoi
     mutex_unlock(&mgr->mutex);
 }
 
-enum err
-log_checkpoint_write_dir(
-    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+static enum err
+write_dir(struct managed_dir *dir, enum log_checkpoint_kind kind, enum how how)
 {
+    struct log_manager *mgr = dir->mgr;
     struct buf lines;
     int64_t count;
     unsigned bit = 1u << kind;
@@ -123,12 +127,26 @@ log_checkpoint_write_dir(
     if (kind == LOG_CHECKPOINT_RECOVERY_POINT)
         atomic_store(&dir->host.bytes_to_note, 0);
     gather(mgr, dir, kind, &lines, &count);
-    enum err err = write_text(dir, kind, &lines, count, false);
+    enum err err = write_text(dir, kind, &lines, count, how);
     if (err != ERR_OK)
         atomic_fetch_or(&dir->host.stale, bit);
     mutex_unlock(&mgr->checkpoint_mutex);
     buf_fini(&lines);
     return err;
+}
+
+enum err
+log_checkpoint_write_dir(
+    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+{
+    ASSERT(dir->mgr == mgr);
+    return write_dir(dir, kind, HOW_NEW);
+}
+
+enum err
+log_checkpoint_put_dir(struct managed_dir *dir, enum log_checkpoint_kind kind)
+{
+    return write_dir(dir, kind, HOW_UNNAMED);
 }
 
 void
@@ -191,7 +209,8 @@ log_checkpoint_write_closed(struct managed_dir *dir, enum log_checkpoint_kind ki
         if (logs[i].dir == dir)
             add_line(&lines, logs[i].key, closed_value(&logs[i], kind), &written);
     mutex_lock(&dir->mgr->checkpoint_mutex);
-    enum err err = write_text(dir, kind, &lines, written, kind != LOG_CHECKPOINT_CLEANED);
+    enum err err = write_text(
+        dir, kind, &lines, written, kind != LOG_CHECKPOINT_CLEANED ? HOW_ALWAYS : HOW_NEW);
     mutex_unlock(&dir->mgr->checkpoint_mutex);
     buf_fini(&lines);
     return err;

@@ -84,8 +84,9 @@ write_properties(struct log_manager *mgr, struct managed_dir *dir, const char *p
     buf_init(&text, SMALL_FILE_MAX);
     buf_printf(&text, "cluster.id=%s\ndirectory.id=%s\nnode.id=%d\nversion=1\n", mgr->cluster_id,
         id, mgr->opts.node_id);
-    enum err err =
-        text.err != ERR_OK ? text.err : env_write_file_atomic(mgr->env, path, buf_bytes(&text));
+    /* Named for certain with all else that the opening makes there (log_dir_mark_in_use). */
+    enum err err = text.err != ERR_OK ? text.err : env_put_file(mgr->env, path, buf_bytes(&text));
+    dir->names_dirty = true;
     buf_fini(&text);
     return err;
 }
@@ -210,7 +211,8 @@ enum err
 log_dir_open(struct log_manager *mgr, struct managed_dir *dir, char *explanation)
 {
     char path[LOG_PATH_MAX];
-    enum err err = env_mkdir_all(mgr->env, dir->path);
+    bool made = mgr->opts.first_made && dir == mgr->dirs;
+    enum err err = made ? ERR_OK : env_mkdir_all(mgr->env, dir->path);
     if (err == ERR_OK && !log_path_join(path, dir->path, LOCK_FILE))
         err = ERR_INVALID;
     if (err == ERR_OK)
@@ -263,7 +265,8 @@ log_dir_write_clean(struct managed_dir *dir, int64_t broker_epoch)
 }
 
 /* Without recovery points on the disk, or on a full one, there is no mark: then recovery is more
- * careful. */
+ * careful. Where there were points that could be read, the new ones are named before the mark is:
+ * it would vouch for those. Where there were none, either may come first. */
 static enum err
 create_mark(struct managed_dir *dir, const char *path)
 {
@@ -272,13 +275,13 @@ create_mark(struct managed_dir *dir, const char *path)
     enum err err = ERR_OK;
     if (dir->in_use && dir->checkpointed)
         return ERR_OK;
-    err = log_checkpoint_write_dir(dir->mgr, dir, LOG_CHECKPOINT_RECOVERY_POINT);
+    err = dir->checkpointed ? log_checkpoint_write_dir(dir->mgr, dir, LOG_CHECKPOINT_RECOVERY_POINT)
+                            : log_checkpoint_put_dir(dir, LOG_CHECKPOINT_RECOVERY_POINT);
     if (err == ERR_OK)
         err = env_open(env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file);
-    if (err == ERR_OK) {
+    if (err == ERR_OK)
         env_file_close(&file);
-        err = env_sync_dir(env, dir->path);
-    }
+    dir->names_dirty = true;
     return err == ERR_NOSPACE ? ERR_OK : err;
 }
 
@@ -306,6 +309,14 @@ log_dir_begin_journal(struct managed_dir *dir)
     return log_journal_new(&opts, &dir->host.journal);
 }
 
+/* Only where no log was found: one that is there might take something before. */
+static bool
+is_named_later(const struct managed_dir *dir)
+{
+    return dir->mgr->opts.metadata_next && dir == dir->mgr->dirs && !dir->clean &&
+           dir->log_count == 0;
+}
+
 enum err
 log_dir_mark_in_use(struct managed_dir *dir)
 {
@@ -316,11 +327,18 @@ log_dir_mark_in_use(struct managed_dir *dir)
     if (!log_path_join(clean, dir->path, CLEAN_FILE) ||
         !log_path_join(in_use, dir->path, IN_USE_FILE))
         return ERR_INVALID;
-    if (!dir->clean)
-        return create_mark(dir, in_use);
-    /* A clean stop left the recovery points of all logs, whoever stopped. */
-    enum err err = dir->checkpointed ? env_rename(env, clean, in_use) : env_unlink(env, clean);
-    return err == ERR_OK ? env_sync_dir(env, dir->path) : err;
+    enum err err;
+    if (!dir->clean) {
+        err = create_mark(dir, in_use);
+    } else {
+        /* A clean stop left the recovery points of all logs, whoever stopped. */
+        err = dir->checkpointed ? env_rename(env, clean, in_use) : env_unlink(env, clean);
+        dir->names_dirty = true;
+    }
+    if (err != ERR_OK || !dir->names_dirty || is_named_later(dir))
+        return err;
+    dir->names_dirty = false;
+    return env_sync_dir(env, dir->path);
 }
 
 /* ---- syncs that failed ---- */

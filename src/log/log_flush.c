@@ -277,8 +277,8 @@ note_risen(struct log *log)
     log->size_noted = size;
 }
 
-static void
-note_names_synced(struct log_host *host, uint64_t made)
+void
+log_host_names_synced(struct log_host *host, uint64_t made)
 {
     uint64_t synced = atomic_load(&host->names_synced);
     while (synced < made && !atomic_compare_exchange_weak(&host->names_synced, &synced, made))
@@ -303,7 +303,7 @@ log_flush_end(struct log *log, struct log_flush *flush, enum err result)
     if (flush->epochs_path != NULL)
         log->epochs.version_written = flush->epochs_version;
     if (flush->parent_path != NULL)
-        note_names_synced(log->host, flush->names_made);
+        log_host_names_synced(log->host, flush->names_made);
     if (flush->truncations == log->truncations) {
         settle_segments(log, flush);
         if (flush->offset > log_recovery_point(log)) {

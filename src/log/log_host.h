@@ -40,4 +40,7 @@ struct log_host {
     _Atomic int64_t logs_recovered, bytes_scanned, bytes_truncated, logs_corrupt;
 };
 
+/* A sync of the directory ended well that began when names_made was `made`. */
+void log_host_names_synced(struct log_host *host, uint64_t made);
+
 #endif

@@ -56,8 +56,7 @@ log_manager_parallel(
     if (err != ERR_OK)
         return err;
     for (int i = 0; i < WORKERS_MAX; i++) {
-        works[i].work.run = parallel_run;
-        works[i].shared = &shared;
+        works[i] = (struct parallel_work){.work.run = parallel_run, .shared = &shared};
         list_init(&works[i].work.link);
         pool_submit(pool, &works[i].work);
     }

@@ -399,6 +399,20 @@ log_manager_drop_copy(struct log_manager *mgr, struct log **log)
         diag_event(env_diag(mgr->env), DIAG_ERROR, "log", "stray_failed");
 }
 
+/* Also serves the flushes of logs that were made in it before. */
+static enum err
+sync_names(struct managed_dir *dir)
+{
+    struct log_host *host = &dir->host;
+    uint64_t made = atomic_load(&host->names_made);
+    enum err err = env_sync_dir(dir->mgr->env, dir->path);
+    if (err == ERR_OK)
+        log_host_names_synced(host, made);
+    else if (!atomic_exchange(&host->offline, true))
+        host_failed(host, err);
+    return err;
+}
+
 void
 log_manager_sync_names(struct log_manager *mgr)
 {
@@ -408,11 +422,8 @@ log_manager_sync_names(struct log_manager *mgr)
         bool dirty = dir->names_dirty;
         dir->names_dirty = false;
         mutex_unlock(&mgr->mutex);
-        if (!dirty || atomic_load(&dir->host.offline))
-            continue;
-        enum err err = env_sync_dir(mgr->env, dir->path);
-        if (err != ERR_OK && !atomic_exchange(&dir->host.offline, true))
-            host_failed(&dir->host, err);
+        if (dirty && !atomic_load(&dir->host.offline))
+            (void)sync_names(dir); /* it is offline then */
     }
 }
 
@@ -468,10 +479,17 @@ log_manager_metadata_log(struct log_manager *mgr, const struct log_config *confi
         return err;
     mutex_lock(&mgr->mutex);
     mgr->metadata_log = log;
+    bool names_dirty = dir->names_dirty || log->parent_dirty;
+    dir->names_dirty = false;
     atomic_store(&dir->host.stale, LOG_HOST_STALE_ALL);
     mutex_unlock(&mgr->mutex);
-    *out = log;
-    return ERR_OK;
+    /* Votes are stored in it: were its name lost, they would be. One sync for all that a start in a
+     * new directory made there: the identity, the recovery points, the mark (log_dir.c), this log.
+     * Which of them a power cut before it leaves does not matter, since nothing was promised. */
+    err = names_dirty ? sync_names(dir) : ERR_OK;
+    if (err == ERR_OK)
+        *out = log;
+    return err;
 }
 
 void

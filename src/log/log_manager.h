@@ -33,8 +33,12 @@ struct log_manager_opts {
     int dir_count;           /* 1 to LOG_MANAGER_DIRS_MAX */
     struct pool *pool;       /* loads and recovers logs side by side; NULL: one after the other */
     int32_t node_id;
-    struct str cluster_id;    /* null: taken from the directories; must be given to format */
-    bool format;              /* formats directories that have no meta.properties */
+    struct str cluster_id; /* null: taken from the directories; must be given to format */
+    bool format;           /* formats directories that have no meta.properties */
+    bool first_made;       /* the caller made dirs[0], durably */
+    /* log_manager_metadata_log comes before anything else is done with the logs: what the opening
+     * makes in dirs[0] gets durable names there, with those of the metadata log. */
+    bool metadata_next;
     struct log_config config; /* for logs that topic_config says nothing about */
     /* Fills *config (already the default) for a topic while loading; NULL: default for all. */
     void (*topic_config)(void *ctx, struct str topic, struct log_config *config);
@@ -112,8 +116,9 @@ void log_manager_sync_names(struct log_manager *mgr);
  * delete others. */
 void log_manager_each(struct log_manager *mgr, void (*fn)(void *ctx, struct log *log), void *ctx);
 int32_t log_manager_log_count(struct log_manager *mgr);
-/* __cluster_metadata-0 of the first directory; created when missing. Not part of _find and _each;
- * closed with the manager. */
+/* __cluster_metadata-0 of the first directory; created when missing, and then its own name is
+ * durable (those of the files in it are after its first flush). Not part of _find and _each; closed
+ * with the manager. */
 MUST_USE enum err log_manager_metadata_log(
     struct log_manager *mgr, const struct log_config *config, struct log **out);
 

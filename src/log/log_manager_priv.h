@@ -20,7 +20,7 @@ struct managed_dir {
     struct uuid id;
     struct env_file *lock;         /* owned */
     struct env_file *volume;       /* owned; NULL: cannot be synced as a whole */
-    bool names_dirty;              /* logs were renamed, not synced; guarded by the mutex */
+    bool names_dirty;              /* not synced; guarded by the mutex once it is open */
     int32_t log_count;             /* found at the start */
     bool settle_later;             /* those are made durable together */
     bool clean;                    /* stopped cleanly before this start */
@@ -157,6 +157,8 @@ void log_checkpoint_write(struct log_manager *mgr, enum log_checkpoint_kind kind
 /* One directory's; an error is the caller's business. */
 MUST_USE enum err log_checkpoint_write_dir(
     struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind);
+/* The same, but for the sync of the directory. */
+MUST_USE enum err log_checkpoint_put_dir(struct managed_dir *dir, enum log_checkpoint_kind kind);
 /* At close: the numbers come from the caller. */
 struct closed_log {
     struct managed_dir *dir;

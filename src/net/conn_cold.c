@@ -109,8 +109,11 @@ net_conn_read_in(struct net_conn *conn, struct env_file *file, int64_t position,
         struct net_read_in *in = mem_alloc(sizeof *in + len);
         if (in == NULL)
             return ERR_NOMEM;
-        *in = (struct net_read_in){
-            .work.run = read_in_run, .conn = conn, .file = file, .position = position, .len = len};
+        *in = (struct net_read_in){.work = {.run = read_in_run, .gives_way = true},
+            .conn = conn,
+            .file = file,
+            .position = position,
+            .len = len};
         loop_task_init(&in->done, read_in_done);
         env_file_ref(file);
         reactor->read_in_count++;

@@ -146,7 +146,8 @@ metadata_snapshot_header_parse(struct bytes value, int64_t *contained_ms)
     return err;
 }
 
-/* What a formatting tool writes for the first leader. */
+/* What a formatting tool writes for the first leader. Once the records are in the log nobody needs
+ * the file, so that its name may be durable at any time, if only the file is whole then. */
 enum err
 metadata_snapshot_write_records(
     struct node_metadata *md, const char *path, const struct meta_records *records, int64_t now_ms)
@@ -159,7 +160,7 @@ metadata_snapshot_write_records(
     if (err == ERR_OK)
         err = put_footer(&w, now_ms);
     if (err == ERR_OK)
-        err = env_write_file_atomic(md->opts.env, path, buf_bytes(&w.out));
+        err = env_put_file(md->opts.env, path, buf_bytes(&w.out));
     buf_fini(&w.out);
     return err;
 }

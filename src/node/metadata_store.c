@@ -80,7 +80,10 @@ metadata_store_load(struct node_metadata *md, struct quorum_state *state, bool *
     md->dir = mem_strdup(log_dir_path(md->log));
     if (md->dir == NULL)
         return ERR_NOMEM;
-    err = log_flush_now(md->log); /* what is read below counts as committed */
+    /* What is read below counts as committed. A new log's files get durable names with its first
+     * flush, or with the vote. */
+    if (log_end_offset(md->log) > 0)
+        err = log_flush_now(md->log);
     if (err == ERR_OK)
         err = load_state(md, state, has_state);
     if (err == ERR_OK && !*has_state && log_end_offset(md->log) > 0)

@@ -152,6 +152,8 @@ open_logs(struct node *node, struct buf *problems)
         .node_id = node->node_id,
         .cluster_id = STR_NULL,
         .format = true,
+        .first_made = true,
+        .metadata_next = true,
         .producer_expiration_ms = node_config_i64(node->opts.config, "producer.id.expiration.ms"),
         .dir_failed = on_dir_failed,
         .journal_bytes = node_config_bool(node->opts.config, "log.ack.flush")

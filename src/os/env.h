@@ -139,5 +139,8 @@ MUST_USE enum err env_read_file(
     struct env *env, const char *path, size_t size_max, char **data, size_t *len);
 /* Writes path.tmp, syncs it, renames it over path, syncs the directory. */
 MUST_USE enum err env_write_file_atomic(struct env *env, const char *path, struct bytes data);
+/* The same without the directory: after a power cut there is the old file or the whole new one, the
+ * new one for certain once the directory was synced. For several files of one directory. */
+MUST_USE enum err env_put_file(struct env *env, const char *path, struct bytes data);
 
 #endif

@@ -165,30 +165,16 @@ env_read_file(struct env *env, const char *path, size_t size_max, char **data, s
     return ERR_OK;
 }
 
-/* The directory of a path: "." when it has none. */
-static void
-env_parent(const char *path, char *out, size_t size)
-{
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        snprintf(out, size, ".");
-    else if (slash == path)
-        snprintf(out, size, "/");
-    else
-        snprintf(out, size, "%.*s", (int)(slash - path), path);
-}
-
 enum err
-env_write_file_atomic(struct env *env, const char *path, struct bytes data)
+env_put_file(struct env *env, const char *path, struct bytes data)
 {
-    char temp[ENV_PATH_MAX], parent[ENV_PATH_MAX];
+    char temp[ENV_PATH_MAX];
     struct env_file *file = NULL;
     size_t len = strlen(path);
     if (len + sizeof ".tmp" > sizeof temp)
         return ERR_INVALID;
     memcpy(temp, path, len);
     memcpy(temp + len, ".tmp", sizeof ".tmp");
-    env_parent(path, parent, sizeof parent);
     enum err err = env_open(env, temp, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
     if (err != ERR_OK)
         return err;
@@ -196,7 +182,12 @@ env_write_file_atomic(struct env *env, const char *path, struct bytes data)
     if (err == ERR_OK)
         err = env_sync(file);
     env_file_close(&file);
-    if (err == ERR_OK)
-        err = env_rename(env, temp, path);
-    return err == ERR_OK ? env_sync_dir(env, parent) : err;
+    return err == ERR_OK ? env_rename(env, temp, path) : err;
+}
+
+enum err
+env_write_file_atomic(struct env *env, const char *path, struct bytes data)
+{
+    enum err err = env_put_file(env, path, data);
+    return err == ERR_OK ? sync_parent(env, path) : err;
 }

@@ -372,6 +372,21 @@ pool_submit(struct pool *pool, struct pool_work *work)
 }
 
 void
+pool_press(struct pool *pool, int64_t now_ms)
+{
+    /* Few stores: each takes the line from whoever reads it. */
+    if (atomic_load_explicit(&pool->pressed_ms, memory_order_relaxed) != now_ms)
+        atomic_store_explicit(&pool->pressed_ms, now_ms, memory_order_relaxed);
+}
+
+bool
+pool_is_pressed(const struct pool *pool, int64_t now_ms)
+{
+    int64_t pressed_ms = atomic_load_explicit(&pool->pressed_ms, memory_order_relaxed);
+    return pressed_ms != 0 && now_ms - pressed_ms < POOL_PRESSED_MS;
+}
+
+void
 pool_free(struct pool **pool)
 {
     if (*pool == NULL)

@@ -178,6 +178,7 @@ struct pool;
 struct pool_work {
     struct list link;
     void (*run)(struct pool_work *work); /* on a pool thread; posts its result itself */
+    bool gives_way;                      /* where the pool is pressed its thread rests after it */
 };
 
 MUST_USE enum err pool_new(struct env *env, const char *name, int threads, struct pool **out);
@@ -187,6 +188,11 @@ MUST_USE enum err pool_new_background(
     struct env *env, const char *name, int threads, struct pool **out);
 /* Any thread. Work of one pool may run in any order and side by side. */
 void pool_submit(struct pool *pool, struct pool_work *work);
+/* Somebody is at work (at now_ms, by loop_now_ms) whom a background pool must not delay: for the
+ * next moments its threads rest after each work that gives way, the longer the longer it took. Any
+ * thread; costs a load. Simulator: changes only what pool_is_pressed says. */
+void pool_press(struct pool *pool, int64_t now_ms);
+bool pool_is_pressed(const struct pool *pool, int64_t now_ms);
 /* Waits for all work that was submitted (simulator: runs it), then frees. */
 void pool_free(struct pool **pool);
 

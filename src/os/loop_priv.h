@@ -6,7 +6,7 @@
 
 #include "os/loop.h"
 
-enum { LOOP_NAME_SIZE = 16, ACCEPT_PER_TURN = 64, ACCEPT_RETRY_MS = 100 };
+enum { LOOP_NAME_SIZE = 16, ACCEPT_PER_TURN = 64, ACCEPT_RETRY_MS = 100, POOL_PRESSED_MS = 20 };
 
 struct loop_ops {
     enum err (*start)(struct loop *loop);
@@ -85,6 +85,7 @@ struct pool_ops {
 
 struct pool {
     const struct pool_ops *ops;
+    _Atomic int64_t pressed_ms; /* when it was last; 0: never */
 };
 
 /* ---- for the environments ---- */

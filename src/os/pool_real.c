@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -17,11 +18,18 @@
 #include "os/env_priv.h"
 #include "os/loop_priv.h"
 
-/* A third of the share of a thread with 0, and such a thread that wakes up goes first. */
-enum { BACKGROUND_NICE = 5 };
+enum {
+    /* A third of the share of a thread with 0, and such a thread that wakes up goes first. */
+    BACKGROUND_NICE = 5,
+    /* A thread of a pressed pool works a tenth of its time; but when the disk is slow, a reader of
+     * old data is not to wait for ever. */
+    REST_TIMES = 9,
+    REST_NS_MAX = 20000000,
+};
 
 struct pool_real {
     struct pool pool;
+    struct env *env;
     pthread_mutex_t lock; /* of all below */
     sem_t some;           /* as many as works were submitted, and one a thread at the end */
     struct list queue;
@@ -34,6 +42,18 @@ struct pool_real {
     char name[LOOP_NAME_SIZE];
     pthread_t threads[]; /* thread_max */
 };
+
+/* What disturbs others is not the thread's share of a processor alone: the disk's queue, and
+ * whoever is sent what was read. */
+static void
+pool_real_rest(struct pool_real *real, int64_t began_ns)
+{
+    int64_t now_ns = env_now_ns(real->env), rest_ns = (now_ns - began_ns) * REST_TIMES;
+    if (!pool_is_pressed(&real->pool, now_ns / 1000000))
+        return;
+    struct timespec rest = {.tv_nsec = rest_ns < REST_NS_MAX ? rest_ns : REST_NS_MAX};
+    (void)nanosleep(&rest, NULL);
+}
 
 static void *
 pool_real_thread(void *arg)
@@ -56,7 +76,11 @@ pool_real_thread(void *arg)
         real->queued--;
         pthread_mutex_unlock(&real->lock);
         struct pool_work *work = LIST_ENTRY(at, struct pool_work, link);
+        bool gives_way = work->gives_way;
+        int64_t began_ns = gives_way ? env_now_ns(real->env) : 0;
         work->run(work); /* may free the work */
+        if (gives_way)
+            pool_real_rest(real, began_ns);
         pthread_mutex_lock(&real->lock);
     }
     pthread_mutex_unlock(&real->lock);
@@ -123,12 +147,12 @@ static const struct pool_ops pool_real_ops = {
 enum err
 pool_real_new(struct env *env, const char *name, int threads, bool background, struct pool **out)
 {
-    (void)env;
     struct pool_real *real =
         mem_calloc(1, sizeof *real + (size_t)threads * sizeof real->threads[0]);
     if (real == NULL)
         return ERR_NOMEM;
     real->pool.ops = &pool_real_ops;
+    real->env = env;
     pthread_mutex_init(&real->lock, NULL);
     sem_init(&real->some, 0, 0);
     list_init(&real->queue);

@@ -51,6 +51,7 @@ void a_timer_restarted_in_its_callback_lets_others_run(void **state);
 void a_stopped_loop_drops_its_tasks(void **state);
 void a_loop_knows_when_it_is_current(void **state);
 void the_pool_runs_everything_before_it_is_freed(void **state);
+void a_pool_is_pressed_for_a_moment_and_works_on(void **state);
 /* sockets (conform_socks.c) */
 void streams_carry_everything_both_ways(void **state);
 void connecting_where_nobody_listens_is_refused(void **state);
@@ -81,6 +82,7 @@ void sendfile_past_the_end_is_truncated(void **state);
         CONFORM_TEST(a_timer_restarted_in_its_callback_lets_others_run),                        \
         CONFORM_TEST(a_stopped_loop_drops_its_tasks),                                           \
         CONFORM_TEST(a_loop_knows_when_it_is_current),                                          \
+        CONFORM_TEST(a_pool_is_pressed_for_a_moment_and_works_on),                              \
         CONFORM_TEST(the_pool_runs_everything_before_it_is_freed),                              \
         CONFORM_TEST(streams_carry_everything_both_ways),                                       \
         CONFORM_TEST(connecting_where_nobody_listens_is_refused),                               \

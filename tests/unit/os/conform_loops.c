@@ -399,3 +399,29 @@ the_pool_runs_everything_before_it_is_freed(void **state)
     assert_null(pool);
     assert_int_equal(done, JOBS);
 }
+
+void
+a_pool_is_pressed_for_a_moment_and_works_on(void **state)
+{
+    struct world *w = *state;
+    enum { JOBS = 5 };
+    struct job jobs[JOBS];
+    _Atomic int done = 0;
+    struct pool *pool = NULL;
+    assert_int_equal(pool_new_background(w->env, "read", 2, &pool), ERR_OK);
+    assert_false(pool_is_pressed(pool, 1000));
+    pool_press(pool, 1000);
+    assert_true(pool_is_pressed(pool, 1000));
+    assert_true(pool_is_pressed(pool, 1019));
+    assert_false(pool_is_pressed(pool, 1020));
+    pool_press(pool, 1015);
+    assert_true(pool_is_pressed(pool, 1020));
+    pool_press(pool, env_now_ms(w->env));
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = (struct job){.work = {.run = job_run, .gives_way = i % 2 == 0}, .done = &done};
+        list_init(&jobs[i].work.link);
+        pool_submit(pool, &jobs[i].work);
+    }
+    assert_true(world_wait_count(w, &done, JOBS));
+    pool_free(&pool);
+}
