@@ -39,13 +39,14 @@ enum {
 /* What of it a reactor checks itself, in bytes of unpacked records at about a nanosecond each; more
  * goes to a pool: a slice of a turn (see below) while light connections are there, else as much as
  * a producer's batch has, which is cheaper where it was read. To compress anew takes as long for an
- * eighth of it, so does an eighth as many records; bytes that need only a checksum may be more. */
+ * eighth of it, so does an eighth as many records; bytes that need only a checksum may be twice as
+ * many, for what has just come from a socket is not in the processor's cache any more. */
 enum {
     LIMIT_CHECK_BRIEF = 128 << 10,
     LIMIT_CHECK_ALONE = 1152 << 10,
     LIMIT_CHECK_REPACKED_SHARE = 8,
     LIMIT_CHECK_RECORDS_SHARE = 8,
-    LIMIT_CHECK_PLAIN_FACTOR = 16,
+    LIMIT_CHECK_PLAIN_FACTOR = 2,
     LIMIT_CHECKS = 4, /* that are on the pool, or done and not appended yet; see broker/check.c */
     LIMIT_CHECK_THREADS = 2,
 };
@@ -56,6 +57,16 @@ enum {
     LIMIT_APPEND_BRIEF = 128 << 10,
     LIMIT_APPEND_ALONE = 1 << 20,
     LIMIT_APPEND_PARTITION = 8 << 10,
+};
+
+/* The same of a Fetch, in units of about half a microsecond: a partition without records, what one
+ * with records costs more (its index and headers), and a copy of few records. */
+enum {
+    LIMIT_FETCH_BRIEF = 128,
+    LIMIT_FETCH_ALONE = 2048,
+    LIMIT_FETCH_EMPTY = 1,
+    LIMIT_FETCH_RECORDS = 7,
+    LIMIT_FETCH_COPY = 3,
 };
 
 /* What is counted for client quotas: owners with a quota that were seen in the last hour, each with

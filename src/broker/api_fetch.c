@@ -6,13 +6,16 @@
  * decoded nor, but for small ones, copied: the response carries references to ranges of the log
  * files. Invariants: I1 a file reference is held by exactly one of fetch_part.slice and the
  * response; I2 the partitions are referenced from begun to answered; I3 the session context is
- * finished or aborted exactly once. Threads: the request's reactor. Errors: Kafka's, for the whole
- * (sessions) or per partition. */
+ * finished or aborted exactly once. A request for many partitions goes on in other turns; until it
+ * waits for something its connection is held meanwhile. Threads: the request's reactor. Errors:
+ * Kafka's, for the whole (sessions) or per partition. */
 #include "base/assert.h"
+#include "base/limits.h"
 #include "broker/api_fetch_priv.h"
 #include "broker/broker.h"
 #include "broker/quota_req.h"
 #include "meta/image.h"
+#include "net/conn.h"
 #include "replica/manager.h"
 
 /* ---- what is asked for ---- */
@@ -101,6 +104,35 @@ replica_id_of(const struct fetch *f)
                                                           : f->msg->replica_id;
 }
 
+/* ---- turns ---- */
+
+struct fetch *
+fetch_of(struct broker_req *req)
+{
+    return CONTAINER_OF((struct broker_park *)req->state, struct fetch, park);
+}
+
+bool
+fetch_rests(struct fetch *f, int cost, void (*then)(struct broker_req *req))
+{
+    int most = net_conn_is_watched(f->req->conn) ? LIMIT_FETCH_BRIEF : LIMIT_FETCH_ALONE;
+    if (f->turn_cost < most) {
+        f->turn_cost += cost;
+        return false;
+    }
+    if (!f->let_go) /* what comes next must not overtake it, nor its session */
+        broker_req_hold(f->req);
+    broker_req_resume_in_turn(f->req, then);
+    return true;
+}
+
+void
+fetch_let_go(struct fetch *f)
+{
+    f->let_go = true;
+    broker_req_let_go(f->req);
+}
+
 /* ---- finding the partitions ---- */
 
 static void
@@ -129,20 +161,29 @@ find_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     item->error = error;
 }
 
-static bool
+static void find_turn(struct broker_req *req);
+
+/* Then reads. */
+static void
 find_parts(struct fetch *f)
 {
-    size_t count = (size_t)f->context.item_count;
-
-    f->parts = arena_calloc(f->req->arena, count, sizeof *f->parts);
-    if (f->parts == NULL)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        find_one(f, &f->context.items[i], &f->parts[i]);
-        if (f->parts[i].part != NULL)
+    for (; f->find_at < f->context.item_count; f->find_at++) {
+        struct fetch_part *part = &f->parts[f->find_at];
+        if (fetch_rests(f, LIMIT_FETCH_EMPTY, find_turn))
+            return;
+        find_one(f, &f->context.items[f->find_at], part);
+        if (part->part != NULL)
             f->found_count++;
     }
-    return true;
+    fetch_run(f);
+}
+
+static void
+find_turn(struct broker_req *req)
+{
+    struct fetch *f = fetch_of(req);
+    f->turn_cost = 0;
+    find_parts(f);
 }
 
 /* ---- reading ---- */
@@ -195,44 +236,67 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     return fetch.diverging;
 }
 
-/* Reads every partition in order until the response is full. The first that has anything gives at
- * least one whole batch, or a batch above the limits would stop its reader for ever. Returns
- * whether the answer should go now. */
-static bool
-read_all(struct fetch *f)
-{
-    size_t bytes_left = f->max_bytes;
-    size_t bytes = 0;
-    bool now = f->answer_now;
+static void read_decide(struct fetch *f);
+static void read_turn(struct broker_req *req);
 
-    f->cold_count = 0;
-    for (int32_t i = 0; i < f->context.item_count; i++) {
-        struct replica_fetch_item *item = &f->context.items[i];
-        struct fetch_part *part = &f->parts[i];
+/* Reads every partition in order until the response is full. The first that has anything gives at
+ * least one whole batch, or a batch above the limits would stop its reader for ever. */
+static void
+read_parts(struct fetch *f)
+{
+    for (; f->read_at < f->context.item_count; f->read_at++) {
+        struct replica_fetch_item *item = &f->context.items[f->read_at];
+        struct fetch_part *part = &f->parts[f->read_at];
+        if (fetch_rests(f, LIMIT_FETCH_EMPTY, read_turn))
+            return;
         if (part->part == NULL)
             continue;
         ASSERT(part->slice.file == NULL);
-        now = read_one(f, item, part, bytes_left, bytes == 0) || now;
-        bytes += item->records_bytes;
-        bytes_left -= item->records_bytes < bytes_left ? item->records_bytes : bytes_left;
+        f->now = read_one(f, item, part, f->bytes_left, f->bytes == 0) || f->now;
+        if (part->slice.file != NULL)
+            f->turn_cost += LIMIT_FETCH_RECORDS;
+        f->bytes += item->records_bytes;
+        f->bytes_left -= item->records_bytes < f->bytes_left ? item->records_bytes : f->bytes_left;
     }
-    return now || bytes >= f->min_bytes;
+    read_decide(f);
+}
+
+static void
+read_turn(struct broker_req *req)
+{
+    struct fetch *f = fetch_of(req);
+    f->turn_cost = 0;
+    read_parts(f);
+}
+
+void
+fetch_run(struct fetch *f)
+{
+    f->cold_count = 0;
+    f->read_at = 0;
+    f->bytes = 0;
+    f->bytes_left = f->max_bytes;
+    f->now = f->answer_now;
+    read_parts(f);
 }
 
 /* ---- waiting ---- */
 
 static void fetch_ended(struct broker_req *req);
 
-void
-fetch_run(struct fetch *f)
+/* All is read: answers, waits, or has read in what is missing. */
+static void
+read_decide(struct fetch *f)
 {
     int64_t left_ms;
-    bool now = read_all(f);
+    bool now = f->now || f->bytes >= f->min_bytes;
 
-    while (f->cold_count > 0) {
+    if (f->cold_count > 0) {
         if (fetch_warm(f))
-            return;
-        now = read_all(f);
+            fetch_let_go(f);
+        else
+            fetch_run(f);
+        return;
     }
     left_ms = f->deadline_ms - loop_now_ms(f->req->loop);
     if (now || left_ms <= 0 || f->found_count == 0) {
@@ -245,6 +309,7 @@ fetch_run(struct fetch *f)
         fetch_reply(f); /* early is always allowed */
         return;
     }
+    fetch_let_go(f);
     broker_park_init(&f->park, f->req, BROKER_PARK_ANY, f->slots, fetch_ended);
     for (int32_t i = 0; i < f->context.item_count; i++) {
         struct fetch_part *part = &f->parts[i];
@@ -267,8 +332,9 @@ static void
 fetch_ended(struct broker_req *req)
 {
     struct broker_park *park = req->state;
-    struct fetch *f = CONTAINER_OF(park, struct fetch, park);
+    struct fetch *f = fetch_of(req);
 
+    f->turn_cost = 0;
     /* A partition that is not to be waited for: what there is goes now. */
     for (int32_t i = 0; i < park->count; i++)
         if (park->slots[i].ended && park->slots[i].why != REPLICA_WAKE_REACHED)
@@ -336,6 +402,7 @@ fetch_handle(struct broker_req *req)
     }
     f->req = req;
     f->msg = req->msg;
+    req->state = &f->park;
     f->sessions = replica_manager_sessions(broker_replicas(req->broker));
     fetch_limits(f);
     if (f->follower)
@@ -345,12 +412,13 @@ fetch_handle(struct broker_req *req)
         fetch_reply_error(f, error, REPLICA_SESSION_ID_NONE);
         return;
     }
-    if (!find_parts(f)) {
+    f->parts = arena_calloc(req->arena, (size_t)f->context.item_count, sizeof *f->parts);
+    if (f->parts == NULL) {
         replica_fetch_abort(f->sessions, &f->context);
         broker_req_close(req, "out of request memory");
         return;
     }
-    fetch_run(f);
+    find_parts(f);
 }
 
 const struct broker_api broker_api_fetch = {

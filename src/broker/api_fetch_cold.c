@@ -7,6 +7,7 @@
  * the pool. Errors: none here; a file that cannot be read fails when it is looked at. */
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/limits.h"
 #include "broker/api_fetch_priv.h"
 #include "broker/broker.h"
 
@@ -51,7 +52,9 @@ read_in(struct warm_run *run, uint8_t *scratch, bool alone)
 static void
 warm_done(struct broker_req *req)
 {
-    fetch_run(CONTAINER_OF((struct broker_park *)req->state, struct fetch, park));
+    struct fetch *f = fetch_of(req);
+    f->turn_cost = 0;
+    fetch_run(f);
 }
 
 static void
@@ -129,7 +132,6 @@ fetch_warm(struct fetch *f)
         return false;
     f->warm_count++;
     f->deadline_ms = 0;
-    f->req->state = &f->park;
     job->req = f->req;
     job->work = (struct pool_work){.run = warm_job_run, .gives_way = true};
     pool_submit(broker_read_pool(f->req->broker), &job->work);
@@ -154,19 +156,29 @@ copy_small(struct fetch *f, struct fetch_part *part)
     return true;
 }
 
+static void
+send_turn(struct broker_req *req)
+{
+    struct fetch *f = fetch_of(req);
+    f->turn_cost = 0;
+    fetch_send(f);
+}
+
 void
 fetch_send(struct fetch *f)
 {
-    size_t copied = 0;
-    for (int32_t i = 0; i < f->context.item_count; i++) {
-        struct fetch_part *part = &f->parts[i];
+    for (; f->copy_at < f->context.item_count; f->copy_at++) {
+        struct fetch_part *part = &f->parts[f->copy_at];
         size_t len = part->slice.len;
-        part->copied = NULL;
         if (part->slice.file == NULL)
             continue;
+        if (len > FETCH_COPY_BYTES || f->copied + len > FETCH_COPY_BYTES_ALL)
+            continue;
+        if (fetch_rests(f, LIMIT_FETCH_COPY, send_turn))
+            return;
         ASSERT(len > 0);
-        if (len <= FETCH_COPY_BYTES && copied + len <= FETCH_COPY_BYTES_ALL && copy_small(f, part))
-            copied += len;
+        if (copy_small(f, part))
+            f->copied += len;
     }
     fetch_reply(f);
 }

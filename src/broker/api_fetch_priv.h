@@ -58,10 +58,23 @@ struct fetch {
     struct broker_park_slot *slots;
     int32_t cold_count;
     int32_t warm_count; /* how often what was cold has been read in */
+    /* Where it is: the item to be found, read and copied next, and what was done in this turn. */
+    int32_t find_at, read_at, copy_at;
+    size_t bytes, bytes_left; /* of what was read */
+    size_t copied;
+    bool now;      /* what was read should not wait for more */
+    bool let_go;   /* later requests of the connection may have begun */
+    int turn_cost; /* LIMIT_FETCH_* */
 };
 
-/* Reads, and answers or waits. */
+/* Reads, and answers or waits, perhaps in several turns. */
 void fetch_run(struct fetch *f);
+/* Others have their turn first, and then it goes on with `then`; called before each partition that
+ * is worth `cost`. False: there is time for that. */
+bool fetch_rests(struct fetch *f, int cost, void (*then)(struct broker_req *req));
+struct fetch *fetch_of(struct broker_req *req);
+/* It waits for something: what comes next on the connection need not. */
+void fetch_let_go(struct fetch *f);
 /* True: what is cold is being read in, and fetch_run goes on then. False: it is to be read again.
  */
 bool fetch_warm(struct fetch *f);

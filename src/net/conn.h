@@ -34,6 +34,7 @@ struct net_slot {
     /* private to net/ */
     struct list link;
     struct list turn_link; /* conn->turns */
+    bool dear;             /* what on_turn will be called for */
     struct net_block *block;
     int state;
     size_t buf_at;      /* sent so far of writer.buf */

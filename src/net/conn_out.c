@@ -19,6 +19,7 @@ enum {
     PARTS_MAX = 64,
     SENDFILE_MAX = 256 << 10,
     BYTES_PER_UNIT = 4,
+    SPLICE_UNITS = 4096, /* and of each range of a file, for its calls */
     COPY_SIZE = 65536,
     SIZE_LEN = 4,
 };
@@ -189,6 +190,7 @@ net_slot_waits(struct net_slot *slot, bool dear)
     ASSERT(slot->state == SLOT_PENDING && list_empty(&slot->turn_link));
     if (!dear && (conn->sock == NULL || !net_conn_must_wait(conn)))
         return false;
+    slot->dear = dear;
     list_push(&conn->turns, &slot->turn_link);
     net_conn_work_add(conn, NET_WORK_TURN);
     return true;
@@ -410,6 +412,7 @@ send_splice(struct net_conn *conn)
         if (n == 0)
             return ERR_TRUNCATED; /* the file is shorter than the log said */
         sent(conn, n);
+        conn->spent += SPLICE_UNITS;
         slot->splice_at += n;
     }
     if (slot->splice_at == splice->len) {

@@ -136,7 +136,7 @@ give_turns(struct net_conn *conn)
         conn->began_ns = conn->seen_ns = env_now_ns(server->env);
     while (!net_conn_turn_is_over(conn) && (node = list_pop(&conn->turns)) != NULL) {
         struct net_slot *slot = LIST_ENTRY(node, struct net_slot, turn_link);
-        bool dear = slot == conn->holder;
+        bool dear = slot->dear || slot == conn->holder;
         conn->spent += LIMIT_TURN_REQUEST;
         server->opts.handler->on_turn(server->opts.ctx, conn, slot);
         if (dear) /* what it did may not show in an answer */

@@ -69,15 +69,19 @@ file_real_read_at(struct env_file *file, int64_t position, void *data, size_t le
     return ERR_OK;
 }
 
+static bool
+is_in_memory(const struct file_real *file)
+{
+    struct statfs fs;
+    return fstatfs(file->fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 /* The file system does not know RWF_NOWAIT: in memory it need not, elsewhere nothing can be
  * promised and the pool must read. */
 static enum nowait
 file_real_nowait_learn(struct file_real *file)
 {
-    struct statfs fs;
-    enum nowait mode = NOWAIT_NEVER;
-    if (fstatfs(file->fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
-        mode = NOWAIT_MEMORY;
+    enum nowait mode = is_in_memory(file) ? NOWAIT_MEMORY : NOWAIT_NEVER;
     atomic_store_explicit(&file->nowait, mode, memory_order_relaxed);
     return mode;
 }
@@ -198,12 +202,16 @@ file_real_truncate(struct env_file *file, int64_t size_bytes)
     return r == 0 ? ERR_OK : os_err_of(errno);
 }
 
+/* A file system in memory gives pages and empties them at once, a millisecond for a few MiB:
+ * nothing is gained, and the caller may hold up others. */
 static enum err
 file_real_preallocate(struct env_file *file, int64_t position, int64_t len)
 {
     int r;
     if (len == 0)
         return ERR_OK;
+    if (is_in_memory(file_of(file)))
+        return ERR_UNSUPPORTED;
     while ((r = fallocate(file_of(file)->fd, FALLOC_FL_KEEP_SIZE, position, len)) < 0 &&
            errno == EINTR)
         ;
