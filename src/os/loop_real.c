@@ -1,13 +1,13 @@
 /* What: a loop on libuv, a thread of its own.
  *
  * A turn: wait for events; run them; run the mailbox; run what was deferred; wait again. Before it
- * sleeps it may look for a while whether the peer it talks with says more (loop_linger).
- * Waking: a poster wakes the loop only when it sleeps or is about to, and only the first one does.
- * Both sides use sequentially consistent operations: the loop sets `sleeping` and then looks into
- * the mailbox, the poster puts into the mailbox and then looks at `sleeping`, so one of them sees
- * the other. The waker is an eventfd of our own: the library's makes the loop spin until a waker
- * that was preempted has run on.
- * Invariants: I1 while timers run and the loop does not fire them, timer_at_ms <= the earliest.
+ * sleeps it may look for a while whether the peer it talks with says more (loop_linger), and after
+ * a turn with answers for a crowd it lets other threads go first. Waking: a poster wakes the loop
+ * only when it sleeps or is about to, and only the first one does. Both sides use sequentially
+ * consistent operations: the loop sets `sleeping` and then looks into the mailbox, the poster puts
+ * into the mailbox and then looks at `sleeping`, so one of them sees the other. The waker is an
+ * eventfd of our own: the library's makes the loop spin until a waker that was preempted has run
+ * on. Invariants: I1 while timers run and the loop does not fire them, timer_at_ms <= the earliest.
  * I2 open_count is 0 when the loop is freed.
  * Threads: see the blocks of struct loop_real. Errors: only at creation. */
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "base/assert.h"
 #include "os/sock_real_priv.h"
 
-enum { TALKS_MIN = 16 };
+enum { TALKS_MIN = 16, CROWD_MIN = 4 };
 
 /* The loop whose thread this is. */
 static _Thread_local const struct loop *loop_current;
@@ -153,6 +153,16 @@ linger(struct loop_real *real)
     real->talks = 0;
 }
 
+/* After a turn that answered a crowd the others on this processor go first: some of them may be who
+ * was answered, and what they ask meanwhile comes all in one turn and wakes nobody. */
+static void
+give_way(struct loop_real *real)
+{
+    if (real->said >= CROWD_MIN)
+        sched_yield();
+    real->said = 0;
+}
+
 /* Before the wait. */
 static void
 on_prepare(uv_prepare_t *handle)
@@ -164,6 +174,7 @@ on_prepare(uv_prepare_t *handle)
         loop_real_arm(real);
     }
     loop_real_waits(real);
+    give_way(real);
     atomic_store(&real->sleeping, true);
     if (atomic_load(&real->stopping)) {
         uv_stop(&real->uv);

@@ -181,6 +181,7 @@ sock_real_writev(struct sock *sock, const struct bytes *parts, int count, size_t
                                   : sendmsg(sock_of(sock)->fd, &msg, MSG_NOSIGNAL);
         if (sent >= 0) {
             *n = (size_t)sent;
+            loop_of(sock->loop)->said++;
             return ERR_OK;
         }
         if (errno != EINTR)

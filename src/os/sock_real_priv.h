@@ -30,6 +30,7 @@ struct loop_real {
     int open_count;      /* sockets and listeners */
     const void *talker;  /* the socket that woke it last; only compared */
     int talks;           /* times in a row that it did, each after a short wait */
+    int said;            /* writes to sockets in this turn */
 
     /* The starter's. */
     pthread_t thread;

@@ -138,9 +138,11 @@ talk_accept(void *ctx)
 {
     static const struct sock_events events = {.readable = talk_readable};
     struct talk *talk = ctx;
-    struct sock *sock = talk->crowd.socks[0];
-    assert_int_equal(sock_attach(sock, talk->crowd.loop, &events, sock), ERR_OK);
-    sock_want(sock, true, false);
+    for (int i = 0; i < atomic_load(&talk->crowd.accepted); i++) {
+        struct sock *sock = talk->crowd.socks[i];
+        assert_int_equal(sock_attach(sock, talk->crowd.loop, &events, sock), ERR_OK);
+        sock_want(sock, true, false);
+    }
 }
 
 static void
@@ -214,6 +216,67 @@ a_loop_that_lingers_hears_all_and_sleeps_when_the_talk_is_over(void **state)
     sock_close(&talk.crowd.socks[0]);
     sock_listener_close(&talk.crowd.listener);
     loop_free(&talk.crowd.loop);
+}
+
+/* It lets others go first after each round of answers, and misses nothing that comes meanwhile. */
+static void
+a_loop_that_answers_a_crowd_hears_all(void **state)
+{
+    enum { CROWD = 16, ROUNDS = 200 };
+    struct world *w = *state;
+    struct talk talk = {.crowd = {.loop = world_loop(w, "crowd")}};
+    struct sock_addr addr;
+    int fds[CROWD];
+    char bytes[CROWD] = {0};
+    loop_task_init(&talk.task, talk_task);
+    world_call(w, talk.crowd.loop, crowd_listen, &talk.crowd);
+    assert_int_equal(talk.crowd.err, ERR_OK);
+    assert_int_equal(sock_addr_parse(STR("127.0.0.1"), talk.crowd.port, &addr), ERR_OK);
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&addr.storage, addr.len), 0);
+    }
+    assert_true(world_wait_count(w, &talk.crowd.accepted, CROWD));
+    world_call(w, talk.crowd.loop, talk_accept, &talk);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < CROWD; i++)
+            assert_int_equal(write(fds[i], &bytes[i], 1), 1);
+        loop_post(talk.crowd.loop, &talk.task);
+        for (int i = 0; i < CROWD; i++)
+            assert_int_equal(read(fds[i], &bytes[i], 1), 1);
+        assert_true(world_wait_count(w, &talk.tasks, round + 1));
+    }
+    loop_stop(talk.crowd.loop);
+    for (int i = 0; i < CROWD; i++) {
+        close(fds[i]);
+        sock_close(&talk.crowd.socks[i]);
+    }
+    sock_listener_close(&talk.crowd.listener);
+    loop_free(&talk.crowd.loop);
+}
+
+/* Own files are opened so that reads write nothing; those of others, where that may not be asked
+ * for, are opened all the same. */
+static void
+reads_are_not_noted_where_that_may_be_asked_for(void **state)
+{
+    struct world *w = *state;
+    struct env_file *file;
+    char path[300];
+    assert_int_equal(
+        env_open(w->env, world_path(w, "own", path), ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file),
+        ERR_OK);
+    assert_int_equal(fcntl(env_file_fd(file), F_GETFL) & O_NOATIME, O_NOATIME);
+    env_file_close(&file);
+    bool root = geteuid() == 0;
+    if (root)
+        assert_int_equal(seteuid(65534), 0);
+    enum err err = env_open(w->env, "/etc/passwd", 0, &file);
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(err, ERR_OK);
+    assert_int_equal(fcntl(env_file_fd(file), F_GETFL) & O_NOATIME, 0);
+    env_file_close(&file);
 }
 
 struct host {
@@ -359,6 +422,8 @@ diagnostics_reach_their_descriptor(void **state)
 
 TEST_MAIN(CONFORM_TESTS, CONFORM_TEST(without_descriptors_accepting_waits_and_recovers),
     CONFORM_TEST(a_loop_that_lingers_hears_all_and_sleeps_when_the_talk_is_over),
+    CONFORM_TEST(a_loop_that_answers_a_crowd_hears_all),
+    CONFORM_TEST(reads_are_not_noted_where_that_may_be_asked_for),
     CONFORM_TEST(the_main_loop_hears_signals_and_quits),
     CONFORM_TEST(a_timer_without_delay_leaves_room_for_events),
     cmocka_unit_test(locks_out_of_order_abort),
