@@ -69,6 +69,9 @@ enum {
     LIMIT_FETCH_COPY = 3,
 };
 
+/* A question for offsets waits so long for a flush (broker/flush_wait.h). */
+enum { LIMIT_FLUSH_WAIT_MS = 1000 };
+
 /* What is counted for client quotas: owners with a quota that were seen in the last hour, each with
  * at most so many samples of time (quota.window.num is 11: 400 bytes each, 4 MB), and in no case
  * more memory than that. Where there are more owners the one unused for longest begins anew. */

@@ -1,5 +1,6 @@
 /* broker/api_delete_records.c - DeleteRecords: moves the start of logs up. */
 #include "broker/broker.h"
+#include "broker/flush_wait.h"
 #include "broker/request.h"
 #include "broker/topic_rows.h"
 #include "meta/image.h"
@@ -74,30 +75,52 @@ rows_of(const struct broker_req *req, int32_t *count)
     return rows;
 }
 
-static void
-delete_handle(struct broker_req *req)
-{
-    struct proto_delete_records_response response;
-    int32_t count = 0, topics = 0;
-    struct broker_topic_row *rows = rows_of(req, &count);
-    topic_out *outs = arena_calloc(req->arena, (size_t)count, sizeof *outs);
+struct delete_job {
+    struct broker_flush_wait flushes;
+    struct broker_topic_row *rows;
+    topic_out *outs;
+    int32_t count;
+};
 
-    if (rows == NULL || outs == NULL) {
-        broker_req_close(req, "out of request memory");
-        return;
-    }
-    for (int32_t i = 0; i < count;) {
-        int32_t same = broker_topic_rows_same(rows, count, i);
-        if (!delete_topic(req, rows + i, same, &outs[topics++])) {
+static void
+delete_go(struct broker_req *req)
+{
+    const struct delete_job *job = req->state;
+    struct proto_delete_records_response response;
+    int32_t topics = 0;
+
+    for (int32_t i = 0; i < job->count;) {
+        int32_t same = broker_topic_rows_same(job->rows, job->count, i);
+        if (!delete_topic(req, job->rows + i, same, &job->outs[topics++])) {
             broker_req_close(req, "out of request memory");
             return;
         }
         i += same;
     }
     proto_init(&proto_delete_records_response_schema, &response);
-    response.topics.items = outs;
+    response.topics.items = job->outs;
     response.topics.count = topics;
     broker_req_reply(req, &response);
+}
+
+static void
+delete_handle(struct broker_req *req)
+{
+    struct delete_job *job = arena_calloc(req->arena, 1, sizeof *job);
+
+    if (job != NULL)
+        job->rows = rows_of(req, &job->count);
+    if (job != NULL && job->rows != NULL)
+        job->outs = arena_calloc(req->arena, (size_t)job->count, sizeof *job->outs);
+    if (job == NULL || job->rows == NULL || job->outs == NULL) {
+        broker_req_close(req, "out of request memory");
+        return;
+    }
+    req->state = job;
+    broker_flush_wait_init(&job->flushes, req, job->count);
+    for (int32_t i = 0; i < job->count; i++)
+        broker_flush_wait_add(&job->flushes, job->rows[i].topic, job->rows[i].partition);
+    broker_flush_wait_start(&job->flushes, delete_go);
 }
 
 const struct broker_api broker_api_delete_records = {

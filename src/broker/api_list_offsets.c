@@ -3,6 +3,7 @@
  * What must look into records, or asks for many partitions, does not keep the reactor: the pool of
  * slow reads finds all the answers. */
 #include "broker/broker.h"
+#include "broker/flush_wait.h"
 #include "broker/request.h"
 #include "broker/topic_rows.h"
 #include "proto/error_codes.h"
@@ -123,6 +124,7 @@ rows_of(const struct broker_req *req, int32_t *count)
 
 /* In the request's arena; the request's reactor does not touch it while the job runs. */
 struct list_job {
+    struct broker_flush_wait flushes;
     struct pool_work work;
     struct broker_req *req;
     struct broker_topic_row *rows;
@@ -177,10 +179,37 @@ takes_long(const struct list_job *job)
 }
 
 static void
+list_go(struct broker_req *req)
+{
+    struct list_job *job = req->state;
+    struct pool *pool = broker_read_pool(req->broker);
+
+    if (pool != NULL && takes_long(job)) {
+        job->work.run = list_run;
+        pool_submit(pool, &job->work);
+        return;
+    }
+    list_all(job);
+    list_reply(req);
+}
+
+/* Who asks for a few partitions may have written to them just now. */
+static void
+wait_for_flushes(struct list_job *job)
+{
+    const struct proto_list_offsets_request *msg = job->req->msg;
+
+    broker_flush_wait_init(&job->flushes, job->req, LIST_AT_ONCE_MAX);
+    if (msg->replica_id == REPLICA_ID_CONSUMER && job->count <= LIST_AT_ONCE_MAX)
+        for (int32_t i = 0; i < job->count; i++)
+            broker_flush_wait_add(&job->flushes, job->rows[i].topic, job->rows[i].partition);
+    broker_flush_wait_start(&job->flushes, list_go);
+}
+
+static void
 list_handle(struct broker_req *req)
 {
     struct list_job *job = arena_calloc(req->arena, 1, sizeof *job);
-    struct pool *pool = broker_read_pool(req->broker);
 
     if (job != NULL)
         job->rows = rows_of(req, &job->count);
@@ -195,13 +224,7 @@ list_handle(struct broker_req *req)
     }
     job->req = req;
     req->state = job;
-    if (pool != NULL && takes_long(job)) {
-        job->work.run = list_run;
-        pool_submit(pool, &job->work);
-        return;
-    }
-    list_all(job);
-    list_reply(req);
+    wait_for_flushes(job);
 }
 
 const struct broker_api broker_api_list_offsets = {

@@ -182,6 +182,28 @@ def a_created_topic_is_there_at_once_and_a_deleted_one_is_not(server):
 
 
 @test
+def what_was_acknowledged_is_found_at_once(server):
+    """acks=1 is answered before a flush; whoever asks where the log ends, or deletes up to there, need not know."""
+    create(server, "found", partitions=1)
+    eventually(lambda: offset(server, "found").get("errorCode", 0) == 0)
+    for i in range(100):
+        time_ms = 1000000000000 + i
+        fields = requests.produce_base(9, "found", making.batch([(b"k", b"v")], time_ms=time_ms), 1)
+        equal(ask(server, "Produce", 9, fields)["responses"][0]["partitionResponses"][0].get("baseOffset", 0), i, "offset")
+        if i % 4 == 0:
+            equal(offset(server, "found")["offset"], i + 1, "latest offset")
+        elif i % 4 == 1:
+            equal(offset(server, "found", time_ms)["offset"], i, "offset by time")
+        elif i % 4 == 2:
+            equal(offset(server, "found", -3)["offset"], i, "offset of the largest time")
+        else:
+            part = {"partitionIndex": 0, "offset": i + 1}
+            got = ask(server, "DeleteRecords", 2, {"topics": [{"name": "found", "partitions": [part]}], "timeoutMs": 30000})
+            got = got["topics"][0]["partitions"][0]
+            equal((got.get("errorCode", 0), got["lowWatermark"]), (0, i + 1), "deleted up to")
+
+
+@test
 def a_waiting_fetch_ends_when_records_come(server):
     create(server, "waited", partitions=1)
     eventually(lambda: offset(server, "waited").get("errorCode", 0) == 0)
