@@ -224,6 +224,7 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     part->slice = fetch.slice;
     part->cold = fetch.cold;
     f->cold_count += fetch.cold;
+    f->unflushed = f->unflushed || fetch.unflushed;
     part->last_stable_offset = fetch.last_stable_offset;
     part->bound_offset = fetch.bound_offset;
     part->leader_epoch = fetch.leader_epoch_now;
@@ -273,6 +274,7 @@ void
 fetch_run(struct fetch *f)
 {
     f->cold_count = 0;
+    f->unflushed = false;
     f->read_at = 0;
     f->bytes = 0;
     f->bytes_left = f->max_bytes;
@@ -284,12 +286,23 @@ fetch_run(struct fetch *f)
 
 static void fetch_ended(struct broker_req *req);
 
+/* Who has got an acknowledgement and fetches without waiting gets his record, as in
+ * broker/flush_wait.h. */
+static int64_t
+wait_until_ms(const struct fetch *f, bool unflushed)
+{
+    int64_t flush_ms = f->begun_ms + LIMIT_FLUSH_WAIT_MS;
+
+    return unflushed && f->deadline_ms < flush_ms ? flush_ms : f->deadline_ms;
+}
+
 /* All is read: answers, waits, or has read in what is missing. */
 static void
 read_decide(struct fetch *f)
 {
     int64_t left_ms;
-    bool now = f->now || f->bytes >= f->min_bytes;
+    bool unflushed = f->unflushed && f->bytes == 0;
+    bool now = f->now || (f->bytes >= f->min_bytes && !unflushed);
 
     if (f->cold_count > 0) {
         if (fetch_warm(f))
@@ -298,7 +311,7 @@ read_decide(struct fetch *f)
             fetch_run(f);
         return;
     }
-    left_ms = f->deadline_ms - loop_now_ms(f->req->loop);
+    left_ms = wait_until_ms(f, unflushed) - loop_now_ms(f->req->loop);
     if (now || left_ms <= 0 || f->found_count == 0) {
         fetch_send(f);
         return;
@@ -338,7 +351,7 @@ fetch_ended(struct broker_req *req)
     /* A partition that is not to be waited for: what there is goes now. */
     for (int32_t i = 0; i < park->count; i++)
         if (park->slots[i].ended && park->slots[i].why != REPLICA_WAKE_REACHED)
-            f->deadline_ms = 0;
+            f->answer_now = true;
     fetch_run(f);
 }
 
@@ -370,7 +383,8 @@ fetch_limits(struct fetch *f)
         f->min_bytes = f->max_bytes;
     if (wait_ms > FETCH_WAIT_MS_MAX)
         wait_ms = FETCH_WAIT_MS_MAX;
-    f->deadline_ms = loop_now_ms(f->req->loop) + wait_ms;
+    f->begun_ms = loop_now_ms(f->req->loop);
+    f->deadline_ms = f->begun_ms + wait_ms;
 }
 
 static enum proto_error

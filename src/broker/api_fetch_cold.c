@@ -131,7 +131,7 @@ fetch_warm(struct fetch *f)
     if (job == NULL)
         return false;
     f->warm_count++;
-    f->deadline_ms = 0;
+    f->answer_now = true;
     job->req = f->req;
     job->work = (struct pool_work){.run = warm_job_run, .gives_way = true};
     pool_submit(broker_read_pool(f->req->broker), &job->work);

@@ -52,9 +52,11 @@ struct fetch {
     struct fetch_part *parts; /* one for each item of the context */
     int32_t found_count;      /* of them with a partition */
     bool follower;
-    bool answer_now; /* a partition cannot be read: its fetcher should know */
+    bool answer_now; /* without more waiting: a partition cannot be read or waited for, or was cold
+                      */
+    bool unflushed;  /* of a partition all that there is for the fetcher is being flushed */
     size_t max_bytes, min_bytes;
-    int64_t deadline_ms; /* of the loop's clock */
+    int64_t begun_ms, deadline_ms; /* of the loop's clock */
     struct broker_park_slot *slots;
     int32_t cold_count;
     int32_t warm_count; /* how often what was cold has been read in */

@@ -166,6 +166,7 @@ struct replica_fetch {
     int64_t last_stable_offset; /* -1 with an error */
     int64_t log_start_offset;   /* -1 with an error */
     int64_t bound_offset;       /* nothing at or above this was offered */
+    bool unflushed;             /* only our own flush keeps records at the offset from readers */
     int32_t leader_epoch_now;
     bool diverging; /* no records: the reader's history ends at diverging_epoch/_end_offset */
     int32_t diverging_epoch;

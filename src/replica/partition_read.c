@@ -111,6 +111,8 @@ fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
             return read_error(err);
         }
     }
+    fetch->unflushed = part->isr_count <= 1 && fetch->offset >= part->high_watermark &&
+                       fetch->offset < log_end_offset(part->log);
     fetch->high_watermark = part->high_watermark;
     fetch->last_stable_offset = log_last_stable_offset(part->log);
     fetch->log_start_offset = log_start_offset(part->log);
@@ -129,6 +131,7 @@ replica_partition_fetch(struct replica_partition *part, struct replica_fetch *fe
     fetch->bound_offset = -1;
     fetch->leader_epoch_now = -1;
     fetch->diverging = false;
+    fetch->unflushed = false;
     fetch->cold = false;
     fetch->slice = (struct log_slice){0};
     fetch->aborted = NULL;

@@ -183,18 +183,21 @@ def a_created_topic_is_there_at_once_and_a_deleted_one_is_not(server):
 
 @test
 def what_was_acknowledged_is_found_at_once(server):
-    """acks=1 is answered before a flush; whoever asks where the log ends, or deletes up to there, need not know."""
+    """acks=1 is answered before a flush, of which no client need know who then fetches, asks for an offset or deletes."""
     create(server, "found", partitions=1)
     eventually(lambda: offset(server, "found").get("errorCode", 0) == 0)
     for i in range(100):
         time_ms = 1000000000000 + i
         fields = requests.produce_base(9, "found", making.batch([(b"k", b"v")], time_ms=time_ms), 1)
         equal(ask(server, "Produce", 9, fields)["responses"][0]["partitionResponses"][0].get("baseOffset", 0), i, "offset")
-        if i % 4 == 0:
+        if i % 5 == 0:
             equal(offset(server, "found")["offset"], i + 1, "latest offset")
-        elif i % 4 == 1:
+        elif i % 5 == 1:
             equal(offset(server, "found", time_ms)["offset"], i, "offset by time")
-        elif i % 4 == 2:
+        elif i % 5 == 3:
+            got = ask(server, "Fetch", 12, fetch("found", i, 0, min_bytes=i % 2))["responses"][0]["partitions"][0]
+            check(got["records"], "a fetch that does not wait gave no records")
+        elif i % 5 == 2:
             equal(offset(server, "found", -3)["offset"], i, "offset of the largest time")
         else:
             part = {"partitionIndex": 0, "offset": i + 1}
