@@ -21,10 +21,10 @@
 enum {
     /* A third of the share of a thread with 0, and such a thread that wakes up goes first. */
     BACKGROUND_NICE = 5,
-    /* A thread of a pressed pool works a tenth of its time; but when the disk is slow, a reader of
-     * old data is not to wait for ever. */
-    REST_TIMES = 9,
-    REST_NS_MAX = 20000000,
+    /* A thread of a pressed pool works a quarter of its time, and more where the disk is slow: who
+     * reads old data must catch up beside producers, too. */
+    REST_TIMES = 3,
+    REST_NS_MAX = 5000000,
 };
 
 struct pool_real {
