@@ -106,14 +106,22 @@ replica_id_of(const struct fetch *f)
 
 /* ---- turns ---- */
 
-struct fetch *
+static struct fetch *
 fetch_of(struct broker_req *req)
 {
     return CONTAINER_OF((struct broker_park *)req->state, struct fetch, park);
 }
 
+void
+fetch_turn(struct broker_req *req)
+{
+    struct fetch *f = fetch_of(req);
+    f->turn_cost = 0;
+    f->then(f);
+}
+
 bool
-fetch_rests(struct fetch *f, int cost, void (*then)(struct broker_req *req))
+fetch_rests(struct fetch *f, int cost, void (*then)(struct fetch *f))
 {
     int most = net_conn_is_watched(f->req->conn) ? LIMIT_FETCH_BRIEF : LIMIT_FETCH_ALONE;
     if (f->turn_cost < most) {
@@ -122,7 +130,8 @@ fetch_rests(struct fetch *f, int cost, void (*then)(struct broker_req *req))
     }
     if (!f->let_go) /* what comes next must not overtake it, nor its session */
         broker_req_hold(f->req);
-    broker_req_resume_in_turn(f->req, then);
+    f->then = then;
+    broker_req_resume_in_turn(f->req, fetch_turn);
     return true;
 }
 
@@ -161,29 +170,19 @@ find_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
     item->error = error;
 }
 
-static void find_turn(struct broker_req *req);
-
 /* Then reads. */
 static void
 find_parts(struct fetch *f)
 {
     for (; f->find_at < f->context.item_count; f->find_at++) {
         struct fetch_part *part = &f->parts[f->find_at];
-        if (fetch_rests(f, LIMIT_FETCH_EMPTY, find_turn))
+        if (fetch_rests(f, LIMIT_FETCH_EMPTY, find_parts))
             return;
         find_one(f, &f->context.items[f->find_at], part);
         if (part->part != NULL)
             f->found_count++;
     }
     fetch_run(f);
-}
-
-static void
-find_turn(struct broker_req *req)
-{
-    struct fetch *f = fetch_of(req);
-    f->turn_cost = 0;
-    find_parts(f);
 }
 
 /* ---- reading ---- */
@@ -238,7 +237,6 @@ read_one(struct fetch *f, struct replica_fetch_item *item, struct fetch_part *pa
 }
 
 static void read_decide(struct fetch *f);
-static void read_turn(struct broker_req *req);
 
 /* Reads every partition in order until the response is full. The first that has anything gives at
  * least one whole batch, or a batch above the limits would stop its reader for ever. */
@@ -248,7 +246,7 @@ read_parts(struct fetch *f)
     for (; f->read_at < f->context.item_count; f->read_at++) {
         struct replica_fetch_item *item = &f->context.items[f->read_at];
         struct fetch_part *part = &f->parts[f->read_at];
-        if (fetch_rests(f, LIMIT_FETCH_EMPTY, read_turn))
+        if (fetch_rests(f, LIMIT_FETCH_EMPTY, read_parts))
             return;
         if (part->part == NULL)
             continue;
@@ -260,14 +258,6 @@ read_parts(struct fetch *f)
         f->bytes_left -= item->records_bytes < f->bytes_left ? item->records_bytes : f->bytes_left;
     }
     read_decide(f);
-}
-
-static void
-read_turn(struct broker_req *req)
-{
-    struct fetch *f = fetch_of(req);
-    f->turn_cost = 0;
-    read_parts(f);
 }
 
 void

@@ -50,14 +50,6 @@ read_in(struct warm_run *run, uint8_t *scratch, bool alone)
 }
 
 static void
-warm_done(struct broker_req *req)
-{
-    struct fetch *f = fetch_of(req);
-    f->turn_cost = 0;
-    fetch_run(f);
-}
-
-static void
 warm_job_run(struct pool_work *work)
 {
     struct warm_job *job = CONTAINER_OF(work, struct warm_job, work);
@@ -72,7 +64,7 @@ warm_job_run(struct pool_work *work)
     }
     mem_free(scratch);
     mem_free(job);
-    broker_req_resume(req, warm_done);
+    broker_req_resume(req, fetch_turn);
 }
 
 static bool
@@ -132,6 +124,7 @@ fetch_warm(struct fetch *f)
         return false;
     f->warm_count++;
     f->answer_now = true;
+    f->then = fetch_run;
     job->req = f->req;
     job->work = (struct pool_work){.run = warm_job_run, .gives_way = true};
     pool_submit(broker_read_pool(f->req->broker), &job->work);
@@ -156,14 +149,6 @@ copy_small(struct fetch *f, struct fetch_part *part)
     return true;
 }
 
-static void
-send_turn(struct broker_req *req)
-{
-    struct fetch *f = fetch_of(req);
-    f->turn_cost = 0;
-    fetch_send(f);
-}
-
 void
 fetch_send(struct fetch *f)
 {
@@ -174,7 +159,7 @@ fetch_send(struct fetch *f)
             continue;
         if (len > FETCH_COPY_BYTES || f->copied + len > FETCH_COPY_BYTES_ALL)
             continue;
-        if (fetch_rests(f, LIMIT_FETCH_COPY, send_turn))
+        if (fetch_rests(f, LIMIT_FETCH_COPY, fetch_send))
             return;
         ASSERT(len > 0);
         if (copy_small(f, part))

@@ -67,14 +67,16 @@ struct fetch {
     bool now;      /* what was read should not wait for more */
     bool let_go;   /* later requests of the connection may have begun */
     int turn_cost; /* LIMIT_FETCH_* */
+    void (*then)(struct fetch *f);
 };
 
 /* Reads, and answers or waits, perhaps in several turns. */
 void fetch_run(struct fetch *f);
 /* Others have their turn first, and then it goes on with `then`; called before each partition that
  * is worth `cost`. False: there is time for that. */
-bool fetch_rests(struct fetch *f, int cost, void (*then)(struct broker_req *req));
-struct fetch *fetch_of(struct broker_req *req);
+bool fetch_rests(struct fetch *f, int cost, void (*then)(struct fetch *f));
+/* A new turn: goes on with f->then. */
+void fetch_turn(struct broker_req *req);
 /* It waits for something: what comes next on the connection need not. */
 void fetch_let_go(struct fetch *f);
 /* True: what is cold is being read in, and fetch_run goes on then. False: it is to be read again.
