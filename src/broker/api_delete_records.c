@@ -117,10 +117,7 @@ delete_handle(struct broker_req *req)
         return;
     }
     req->state = job;
-    broker_flush_wait_init(&job->flushes, req, job->count);
-    for (int32_t i = 0; i < job->count; i++)
-        broker_flush_wait_add(&job->flushes, job->rows[i].topic, job->rows[i].partition);
-    broker_flush_wait_start(&job->flushes, delete_go);
+    broker_flush_wait(&job->flushes, req, job->rows, job->count, delete_go);
 }
 
 const struct broker_api broker_api_delete_records = {

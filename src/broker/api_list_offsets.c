@@ -193,22 +193,10 @@ list_go(struct broker_req *req)
     list_reply(req);
 }
 
-/* Who asks for a few partitions may have written to them just now. */
-static void
-wait_for_flushes(struct list_job *job)
-{
-    const struct proto_list_offsets_request *msg = job->req->msg;
-
-    broker_flush_wait_init(&job->flushes, job->req, LIST_AT_ONCE_MAX);
-    if (msg->replica_id == REPLICA_ID_CONSUMER && job->count <= LIST_AT_ONCE_MAX)
-        for (int32_t i = 0; i < job->count; i++)
-            broker_flush_wait_add(&job->flushes, job->rows[i].topic, job->rows[i].partition);
-    broker_flush_wait_start(&job->flushes, list_go);
-}
-
 static void
 list_handle(struct broker_req *req)
 {
+    const struct proto_list_offsets_request *msg = req->msg;
     struct list_job *job = arena_calloc(req->arena, 1, sizeof *job);
 
     if (job != NULL)
@@ -224,7 +212,9 @@ list_handle(struct broker_req *req)
     }
     job->req = req;
     req->state = job;
-    wait_for_flushes(job);
+    /* Who asks for a few partitions may have written to them just now. */
+    bool waits = msg->replica_id == REPLICA_ID_CONSUMER && job->count <= LIST_AT_ONCE_MAX;
+    broker_flush_wait(&job->flushes, req, job->rows, waits ? job->count : 0, list_go);
 }
 
 const struct broker_api broker_api_list_offsets = {

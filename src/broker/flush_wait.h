@@ -10,24 +10,19 @@
 #ifndef BROKER_FLUSH_WAIT_H
 #define BROKER_FLUSH_WAIT_H
 
-#include "base/bytes.h"
 #include "broker/park.h"
 #include "broker/request.h"
+#include "broker/topic_rows.h"
 
 struct broker_flush_wait {
-    struct broker_req *req;
     struct broker_park park;
     struct broker_park_slot *slots; /* request memory; NULL while nothing is to be waited for */
-    int32_t slot_max;
-    void *state; /* req->state, which is the park's while it waits */
+    void *state;                    /* req->state, which is the park's while it waits */
     void (*then)(struct broker_req *req);
 };
 
-/* For at most partition_max partitions. */
-void broker_flush_wait_init(
-    struct broker_flush_wait *wait, struct broker_req *req, int32_t partition_max);
-void broker_flush_wait_add(struct broker_flush_wait *wait, struct str topic, int32_t partition);
 /* Runs `then`, now or in a later turn; it finds req->state as it is now. */
-void broker_flush_wait_start(struct broker_flush_wait *wait, void (*then)(struct broker_req *req));
+void broker_flush_wait(struct broker_flush_wait *wait, struct broker_req *req,
+    const struct broker_topic_row *rows, int32_t count, void (*then)(struct broker_req *req));
 
 #endif

@@ -73,6 +73,12 @@ replica_flush_demand(struct replica_partition *part)
         replica_flush_request(part);
 }
 
+bool
+replica_flush_hides(const struct replica_partition *part)
+{
+    return part->isr_count <= 1 && part->high_watermark < log_end_offset(part->log);
+}
+
 /* Lock held. True when the flush goes on in another round, which keeps the reference. */
 static bool
 flush_settle(struct replica_partition *part)

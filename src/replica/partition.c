@@ -109,6 +109,7 @@ replica_partition_get_state(struct replica_partition *part, struct replica_parti
         .high_watermark = part->high_watermark,
     };
     if (part->log != NULL) {
+        out->unflushed = out->leader && replica_flush_hides(part);
         out->log_start_offset = log_start_offset(part->log);
         out->last_stable_offset = log_last_stable_offset(part->log);
         out->log_end_offset = log_end_offset(part->log);

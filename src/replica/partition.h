@@ -31,8 +31,9 @@ int32_t replica_partition_index(const struct replica_partition *part);
 /* ---- what it is now ---- */
 
 struct replica_partition_state {
-    bool leader;  /* this node leads it */
-    bool offline; /* its log directory failed, or it is being deleted */
+    bool leader;    /* this node leads it */
+    bool offline;   /* its log directory failed, or it is being deleted */
+    bool unflushed; /* led, and only our own flush keeps its last records from readers */
     int32_t leader_id;
     int32_t leader_epoch;
     int32_t isr_count;

@@ -149,6 +149,9 @@ void replica_flush_appended(struct replica_partition *part, bool wanted);
 void replica_flush_segments(struct replica_partition *part);
 /* Somebody wants to see all there is: flushes unless that is done or under way. */
 void replica_flush_demand(struct replica_partition *part);
+/* The leader's last records are kept from readers by its own flush, and by no follower. Lock held,
+ * log there. */
+bool replica_flush_hides(const struct replica_partition *part);
 /* Role, epoch and state checks in Kafka's order. Lock held. */
 MUST_USE enum proto_error replica_partition_check(
     const struct replica_partition *part, int32_t leader_epoch, bool leader_only);

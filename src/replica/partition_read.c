@@ -111,7 +111,7 @@ fetch_locked(struct replica_partition *part, struct replica_fetch *fetch)
             return read_error(err);
         }
     }
-    fetch->unflushed = part->isr_count <= 1 && fetch->offset >= part->high_watermark &&
+    fetch->unflushed = replica_flush_hides(part) && fetch->offset >= part->high_watermark &&
                        fetch->offset < log_end_offset(part->log);
     fetch->high_watermark = part->high_watermark;
     fetch->last_stable_offset = log_last_stable_offset(part->log);
