@@ -12,9 +12,8 @@ enum {
     ANSWER_ARENA = 1 << 20,
     FETCH_FRAME_MAX = 1 << 20,
     TIMEOUT_MS = 60000,
-    /* Rounds without a record; what was appended just now is not readable before it is flushed. */
-    EMPTY_MAX = 10,
-    EMPTY_WAIT_MS = 500,
+    WAIT_MS = 500,  /* of a fetch that has nothing better to do */
+    EMPTY_MAX = 10, /* rounds without a record: somebody may be about to write the first */
 };
 
 /* ---- counting ---- */
@@ -150,19 +149,23 @@ take_fetch(struct bench_worker *worker, struct bench_request *request, struct re
     return ERR_OK;
 }
 
+/* A round that brought nothing is not asked again at once. */
+static int32_t
+empty_wait_ms(const struct bench_worker *worker)
+{
+    return worker->empty_answers < worker->part_count ? 0 : WAIT_MS / worker->part_count;
+}
+
 static enum err
 build_fetch(struct bench_worker *worker, struct bench_request *request, struct bytes *out)
 {
     struct bench_load *load = worker->load;
     bool all = load->opts.kind == BENCH_END_TO_END;
-    bool empty = !all && worker->empty_answers >= worker->part_count;
     struct bench_fetch_position one, *positions = &one;
     struct bench_fetch_opts opts = {.version = worker->version,
         .topic = load->opts.topic,
         .position_count = all ? worker->part_count : 1,
-        .max_wait_ms = all     ? 500
-                       : empty ? EMPTY_WAIT_MS / worker->part_count
-                               : 0,
+        .max_wait_ms = all ? WAIT_MS : empty_wait_ms(worker),
         .max_bytes = load->opts.fetch_bytes,
         .partition_max_bytes = load->opts.fetch_bytes};
     if (all) {

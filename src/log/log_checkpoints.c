@@ -136,10 +136,8 @@ write_dir(struct managed_dir *dir, enum log_checkpoint_kind kind, enum how how)
 }
 
 enum err
-log_checkpoint_write_dir(
-    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
+log_checkpoint_write_dir(struct managed_dir *dir, enum log_checkpoint_kind kind)
 {
-    ASSERT(dir->mgr == mgr);
     return write_dir(dir, kind, HOW_NEW);
 }
 
@@ -163,7 +161,7 @@ log_checkpoint_take_as_written(
 static void
 checkpoint_dir(struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind)
 {
-    enum err err = log_checkpoint_write_dir(mgr, dir, kind);
+    enum err err = log_checkpoint_write_dir(dir, kind);
     if (err == ERR_OK)
         return;
     diag_event(env_diag(mgr->env), DIAG_ERROR, "log", "checkpoint_failed", DIAG_Z("dir", dir->path),
@@ -252,7 +250,8 @@ dir_of(const struct log_clean *clean)
 enum err
 log_manager_clean_begun(struct log_manager *mgr, const struct log_clean *clean)
 {
-    return log_checkpoint_write_dir(mgr, dir_of(clean), LOG_CHECKPOINT_RECOVERY_POINT);
+    ASSERT(dir_of(clean)->mgr == mgr);
+    return log_checkpoint_write_dir(dir_of(clean), LOG_CHECKPOINT_RECOVERY_POINT);
 }
 
 void

@@ -275,7 +275,7 @@ create_mark(struct managed_dir *dir, const char *path)
     enum err err = ERR_OK;
     if (dir->in_use && dir->checkpointed)
         return ERR_OK;
-    err = dir->checkpointed ? log_checkpoint_write_dir(dir->mgr, dir, LOG_CHECKPOINT_RECOVERY_POINT)
+    err = dir->checkpointed ? log_checkpoint_write_dir(dir, LOG_CHECKPOINT_RECOVERY_POINT)
                             : log_checkpoint_put_dir(dir, LOG_CHECKPOINT_RECOVERY_POINT);
     if (err == ERR_OK)
         err = env_open(env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file);

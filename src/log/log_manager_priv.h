@@ -155,8 +155,7 @@ void log_manager_settle(struct log_manager *mgr, struct settle_item *items, int3
 const char *log_checkpoint_name(enum log_checkpoint_kind kind);
 void log_checkpoint_write(struct log_manager *mgr, enum log_checkpoint_kind kind);
 /* One directory's; an error is the caller's business. */
-MUST_USE enum err log_checkpoint_write_dir(
-    struct log_manager *mgr, struct managed_dir *dir, enum log_checkpoint_kind kind);
+MUST_USE enum err log_checkpoint_write_dir(struct managed_dir *dir, enum log_checkpoint_kind kind);
 /* The same, but for the sync of the directory. */
 MUST_USE enum err log_checkpoint_put_dir(struct managed_dir *dir, enum log_checkpoint_kind kind);
 /* At close: the numbers come from the caller. */
